@@ -1,0 +1,232 @@
+#include "object/writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+/* Length without the zero bytes at the end. */
+static size_t without_zeros(const uint8_t *bytes, size_t len)
+{
+    while (len % 8 != 0 && bytes[len - 1] == 0)
+        len--;
+    if (len % 8 != 0)
+        return len;
+    while (len > 0 && get_u64(bytes + len - 8) == 0)
+        len -= 8;
+    while (len > 0 && bytes[len - 1] == 0)
+        len--;
+    return len;
+}
+
+static int write_zeros(struct sink *next, uint64_t len, struct err *e)
+{
+    static const uint8_t zeros[8192];
+
+    while (len > 0) {
+        size_t take = len < sizeof zeros ? (size_t)len : sizeof zeros;
+
+        if (sink_write(next, zeros, take, e) != 0)
+            return -1;
+        len -= take;
+    }
+    return 0;
+}
+
+int object_kept_write(struct object_kept *k, struct sink *next, const uint8_t *bytes, size_t len,
+                      struct err *e)
+{
+    size_t used = without_zeros(bytes, len);
+    uint64_t start = k->size;
+    uint64_t end;
+
+    k->size += len;
+    if (used == 0) {
+        k->pending += len;
+        return 0;
+    }
+    if (write_zeros(next, k->pending, e) != 0)
+        return -1;
+    end = (start + used + OBJECT_KEPT_UNIT - 1) / OBJECT_KEPT_UNIT * OBJECT_KEPT_UNIT;
+    k->pending = end < k->size ? k->size - end : 0;
+    return sink_write(next, bytes, len - (size_t)k->pending, e);
+}
+
+static int gate_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
+{
+    return sink_write(s->next, bytes, len, e);
+}
+
+static int gate_finish(struct sink *s, struct err *e)
+{
+    (void)s, (void)e;
+    return 0;
+}
+
+static void gate_abort(struct sink *s)
+{
+    (void)s;
+}
+
+static const struct sink_ops gate_ops = {"store", gate_write, gate_finish, gate_abort};
+
+/* Draws the object's keys and fills the sealed part of its header and its key boxes. */
+static int seal_head(struct object_writer *w, struct frame_head *head, struct frame_keys *keys,
+                     struct err *e)
+{
+    const struct object_seal *with = w->with;
+    uint8_t body_key[SECRET_KEY];
+
+    memset(keys, 0, sizeof *keys);
+    secret_content_new(&w->content);
+    memcpy(head->signer, with->host->id, KEY_ID);
+    memcpy(head->write_id, with->host->write_id, sizeof head->write_id);
+    memcpy(head->commitment, w->content.commitment, sizeof head->commitment);
+    secret_wrap(head->wrapped, &w->content, with->host->write);
+    if (head->metadata_body)
+        secret_metadata_body(body_key, w->content.metadata);
+    else
+        memcpy(body_key, w->content.key, SECRET_KEY);
+    seal_push_init(&w->seal, body_key, head->stream);
+    secret_wipe(body_key, sizeof body_key);
+    keys->count = with->count;
+    for (unsigned i = 0; i < with->count; i++) {
+        secret_key_id(keys->recipient[i], with->recipient[i]);
+        if (secret_box_seal(keys->box[i], w->content.key, with->recipient[i], e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Links plain digest, compressor, cipher and body digest to the store. */
+static int link_chain(struct object_writer *w, bool compress, struct err *e)
+{
+    struct sink *after_pack = &w->body.sink;
+    uint8_t key[DIGEST_FAST_KEY];
+
+    sink_init(&w->gate, &gate_ops, PHASE_STORE);
+    w->gate.next = w->out;
+    lz4_pack_init(&w->pack, compress);
+    w->in = &w->pack.sink;
+    if (w->with != NULL) {
+        digest_init_strong(&w->body, PHASE_STORED);
+        secret_write_digest_key(key, w->with->host->write, w->repo_id);
+        digest_init_fast(&w->plain, key, PHASE_PLAIN);
+        after_pack = &w->seal.sink;
+        w->in = &w->plain.sink;
+        if (sink_link(&w->plain.sink, &w->pack.sink, e) != 0 ||
+            sink_link(&w->seal.sink, &w->body.sink, e) != 0)
+            return -1;
+    } else {
+        secret_plain_digest_key(key, w->repo_id);
+        digest_init_fast(&w->body, key, PHASE_STORED);
+    }
+    secret_wipe(key, sizeof key);
+    if (sink_link(&w->pack.sink, after_pack, e) != 0)
+        return -1;
+    return sink_link(&w->body.sink, &w->gate, e);
+}
+
+int object_writer_begin(struct object_writer *w, struct frame_head *head, bool compress,
+                        const struct object_seal *with, struct sink *out, struct err *e)
+{
+    uint8_t frame[FRAME_HEAD_MAX + FRAME_KEYS_MAX];
+    struct frame_keys keys;
+    size_t len;
+
+    w->with = with;
+    w->out = out;
+    w->kept = (struct object_kept){0, 0};
+    memcpy(w->repo_id, head->repo_id, 16);
+    head->sealed = with != NULL;
+    head->codec = CODEC_LZ4;
+    if (with != NULL && (with->count < 1 || with->count > FRAME_BOXES_MAX))
+        return err_set(e, ERR_CONFIG, "objects can be sealed to 1 to %d recipients, not %u",
+                       FRAME_BOXES_MAX, with->count);
+    if (with != NULL && seal_head(w, head, &keys, e) != 0)
+        return -1;
+    if (link_chain(w, compress, e) != 0)
+        return -1;
+    len = frame_head_encode(head, frame);
+    digest_strong(w->head_digest, frame + 8, len - 8);
+    if (with != NULL) {
+        seal_bind(&w->seal, w->head_digest);
+        len += frame_keys_encode(&keys, frame + len);
+    }
+    return sink_write(out, frame, len, e);
+}
+
+int object_writer_write(struct object_writer *w, const uint8_t *bytes, size_t len, struct err *e)
+{
+    return object_kept_write(&w->kept, w->in, bytes, len, e);
+}
+
+/* The stored form of a part of the trailer: as it is, or sealed into `room`, which moves on. */
+static const uint8_t *store_part(const struct object_writer *w, const uint8_t *part, size_t len,
+                                 const uint8_t *key, uint8_t **room, uint32_t *stored)
+{
+    uint8_t *out = *room;
+
+    *stored = (uint32_t)len;
+    if (w->with == NULL || len == 0)
+        return part;
+    *stored += SECRET_PART_EXTRA;
+    secret_part_seal(out, part, len, key, w->head_digest);
+    *room += *stored;
+    return out;
+}
+
+static int write_tail(struct object_writer *w, const struct object_parts *parts, struct err *e)
+{
+    bool sealed = w->with != NULL;
+    size_t sealed_len = parts->metadata_len + parts->data_len + 2 * (size_t)SECRET_PART_EXTRA;
+    uint8_t *memory = malloc(2 * sealed_len + parts->public_len + FRAME_TAIL_FIXED + 256);
+    uint8_t *room = memory;
+    uint8_t signature[FRAME_SIGNATURE];
+    size_t len;
+    int rc;
+
+    if (memory == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for a trailer of %zu bytes", sealed_len);
+    w->tail.damaged = parts->damaged;
+    w->tail.public_part = parts->public_part;
+    w->tail.public_len = (uint32_t)parts->public_len;
+    w->tail.metadata_part = store_part(w, parts->metadata_part, parts->metadata_len,
+                                       w->content.metadata, &room, &w->tail.metadata_len);
+    w->tail.data_part =
+        store_part(w, parts->data_part, parts->data_len, w->content.data, &room, &w->tail.data_len);
+    len = frame_tail_begin(&w->tail, sealed, room);
+    if (sealed)
+        secret_object_sign(signature, w->head_digest, room + 8, len - 8,
+                           w->with->host->sign_secret);
+    len = frame_tail_end(room, len, sealed ? signature : NULL);
+    rc = sink_write(w->out, room, len, e);
+    free(memory);
+    return rc;
+}
+
+int object_writer_finish(struct object_writer *w, const struct object_parts *parts, struct err *e)
+{
+    if (sink_finish(w->in, e) != 0)
+        return -1;
+    memset(&w->tail, 0, sizeof w->tail);
+    w->tail.plain_size = w->kept.size;
+    w->tail.kept_size = w->kept.size - w->kept.pending;
+    w->tail.body_size = w->body.bytes;
+    if (w->with != NULL) {
+        digest_get_strong(&w->body, w->tail.body_digest);
+        digest_get_fast(&w->plain, w->tail.plain_size, w->tail.kept_size, w->tail.plain_digest);
+    } else {
+        digest_get_fast(&w->body, w->body.bytes, 0, w->tail.body_digest);
+    }
+    return write_tail(w, parts, e);
+}
+
+void object_writer_wipe(struct object_writer *w)
+{
+    if (w->with == NULL)
+        return;
+    secret_wipe(&w->content, sizeof w->content);
+    secret_wipe(&w->plain, sizeof w->plain);
+    seal_wipe(&w->seal);
+}

@@ -1,0 +1,66 @@
+/*
+ * repo: a repository as one program sees it: opened, recognised, and trusted for a reason.
+ *
+ * repo_open follows one order, and every program takes it: the marker (is this a repository, is it
+ * ours?), the keys of this host (whose word counts?), the comparison of what the storage says with
+ * what this host pins, the lineage (which cluster?), its certificates, and the record of what may
+ * be plain.  After it every object can be judged.
+ */
+#ifndef REPO_REPO_H
+#define REPO_REPO_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "object/key.h"
+#include "object/trust.h"
+#include "object/writer.h"
+#include "repo/lineage.h"
+#include "repo/marker.h"
+#include "repo/settings.h"
+#include "repo/store.h"
+
+enum repo_use {
+    REPO_READ = 0,
+    REPO_WRITE = 1,      /* objects will be sealed: host key and pinned recipients are needed */
+    REPO_ANY_LINEAGE = 2 /* do not choose a lineage (list, verify, init choose their own) */
+};
+
+struct repo {
+    struct store store;
+    struct store_writer writer;
+    struct marker marker;
+    struct lineage lineage;
+    struct store_lineage where;
+    struct trust trust;
+    struct sealed_from sealed_from;
+    bool has_host;
+    bool has_secret;
+    struct key_host host;
+    struct key_recovery secret;
+    struct object_seal seal; /* host NULL in a plain repository */
+};
+
+/* Zeroes first; on -1 nothing is left open. */
+int repo_open(struct repo *r, const struct settings *s, unsigned use, struct err *e)
+    __attribute__((warn_unused_result));
+void repo_close(struct repo *r);
+
+/* Opens a lineage that the caller chose (REPO_ANY_LINEAGE); may be called again for another. */
+int repo_use_lineage(struct repo *r, const struct settings *s, const char *cluster,
+                     uint64_t system_id, struct err *e) __attribute__((warn_unused_result));
+
+/* What to seal with: NULL in a plain repository. */
+const struct object_seal *repo_seal(const struct repo *r);
+
+/* Opens an object of the current lineage and unlocks it with whatever keys are here.
+ * 0, STORE_ABSENT, -1.  Close the reader, then release the object. */
+int repo_get(struct repo *r, const struct store_name *n, struct store_object *o,
+             struct object_reader *reader, struct err *e) __attribute__((warn_unused_result));
+
+/* The system identifier of the cluster whose data directory is `dir` (NULL: the working
+ * directory).  0, 1 when there is no pg_control there, -1. */
+int repo_local_system_id(const char *dir, uint64_t *system_id, struct err *e)
+    __attribute__((warn_unused_result));
+
+#endif

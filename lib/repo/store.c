@@ -1,0 +1,375 @@
+/*
+ * The directory driver.  Every path below the repository is made here.
+ */
+#include "repo/store.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "os/dir.h"
+#include "os/file.h"
+#include "os/lock.h"
+
+enum { NAMES_MAX = 1 << 24 };
+
+int store_open(struct store *s, const char *path, struct err *e)
+{
+    int rc;
+
+    s->root = (struct os_root)OS_ROOT_INIT;
+    rc = os_root_open(&s->root, path, e);
+    if (rc < 0 && e->code == ERR_IO)
+        e->code = ERR_UNREACHABLE;
+    if (rc > 0) {
+        (void)err_set(e, ERR_UNREACHABLE, "repository \"%s\" does not exist", path);
+        (void)err_hint(e,
+                       "If it is on a disk of its own, mount it; to make a new repository, run "
+                       "\"walden init --repo %s\".",
+                       path);
+    }
+    return rc == 0 ? 0 : -1;
+}
+
+void store_close(struct store *s)
+{
+    os_root_close(&s->root);
+}
+
+static int lineage_dir(const struct store_lineage *l, char out[STORE_PATH_MAX])
+{
+    return snprintf(out, STORE_PATH_MAX, "%s/%llu", l->cluster, (unsigned long long)l->system_id);
+}
+
+/* The directory of an object.  Names were checked where they came in; lengths always fit. */
+static void object_dir(const struct store_lineage *l, const struct store_name *n,
+                       char out[STORE_PATH_MAX])
+{
+    static const char *const places[] = {
+        [KIND_MANIFEST] = "backup", [KIND_PACK] = "pack",        [KIND_EXPIRE] = "expire",
+        [KIND_INTENT] = "lease",    [KIND_CONDEMNED] = "expire", [KIND_LEASE] = "lease",
+    };
+    char lineage[STORE_PATH_MAX];
+    const char *cluster = l->cluster;
+
+    (void)lineage_dir(l, lineage);
+    switch (n->kind) {
+    case KIND_SEGMENT:
+    case KIND_PARTIAL:
+    case KIND_BACKUP_HISTORY:
+        (void)snprintf(out, STORE_PATH_MAX, "%.96s/wal/%08X/%.8s", lineage, (unsigned)n->timeline,
+                       n->name + 8);
+        break;
+    case KIND_HISTORY:
+        (void)snprintf(out, STORE_PATH_MAX, "%.96s/wal/%08X", lineage, (unsigned)n->timeline);
+        break;
+    case KIND_DUMP:
+        (void)snprintf(out, STORE_PATH_MAX, "%.64s/dump/%.64s", cluster, n->job);
+        break;
+    case KIND_DRILL:
+        (void)snprintf(out, STORE_PATH_MAX, "%.64s/drill", cluster);
+        break;
+    case KIND_SEALED_FROM:
+        (void)snprintf(out, STORE_PATH_MAX, "%.96s", lineage);
+        break;
+    case KIND_MANIFEST:
+    case KIND_PACK:
+    case KIND_EXPIRE:
+    case KIND_CONDEMNED:
+    case KIND_INTENT:
+    case KIND_LEASE:
+        (void)snprintf(out, STORE_PATH_MAX, "%.96s/%s", lineage, places[n->kind]);
+        break;
+    }
+}
+
+void store_show(const struct store_lineage *l, const struct store_name *n, char out[STORE_PATH_MAX])
+{
+    size_t len;
+
+    object_dir(l, n, out);
+    len = strlen(out);
+    (void)snprintf(out + len, STORE_PATH_MAX - len, "/%.64s", n->name);
+}
+
+static int read_source(void *arg, uint64_t at, void *buf, size_t len, struct err *e)
+{
+    const struct store_object *o = arg;
+
+    return os_pread_exact(o->fd, buf, len, at, o->shown, e);
+}
+
+int store_get(struct store *s, const struct store_lineage *l, const struct store_name *n,
+              struct store_object *o, struct err *e)
+{
+    int rc;
+
+    store_show(l, n, o->shown);
+    o->fd = -1;
+    rc = os_root_at(&s->root, o->shown, O_RDONLY, 0, &o->fd, e);
+    if (rc == 0 && os_size(o->fd, &o->source.size, o->shown, e) != 0) {
+        os_drop(&o->fd);
+        rc = -1;
+    }
+    o->source.read = read_source;
+    o->source.arg = o;
+    o->source.name = o->shown;
+    return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
+}
+
+void store_release(struct store_object *o)
+{
+    os_drop(&o->fd);
+}
+
+int store_has(struct store *s, const struct store_lineage *l, const struct store_name *n,
+              struct err *e)
+{
+    char path[STORE_PATH_MAX];
+    struct stat st;
+    int rc;
+
+    store_show(l, n, path);
+    rc = os_root_stat(&s->root, path, &st, e);
+    return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
+}
+
+static void text_dir(const struct store_lineage *l, char out[STORE_PATH_MAX])
+{
+    if (l == NULL)
+        (void)snprintf(out, STORE_PATH_MAX, ".");
+    else
+        (void)lineage_dir(l, out);
+}
+
+int store_get_text(struct store *s, const struct store_lineage *l, const char *file, char **text,
+                   size_t *len, struct err *e)
+{
+    char path[STORE_PATH_MAX];
+    size_t n = 0;
+    int fd = -1;
+    int rc;
+
+    *text = NULL;
+    if (l != NULL)
+        n = (size_t)lineage_dir(l, path);
+    (void)snprintf(path + n, sizeof path - n, "%s%s", l == NULL ? "" : "/", file);
+    rc = os_root_at(&s->root, path, O_RDONLY, 0, &fd, e);
+    if (rc == 0)
+        rc = os_read_small_fd(fd, STORE_TEXT_MAX, text, len, path, e);
+    os_drop(&fd);
+    return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
+}
+
+/* A directory's names, sorted, or nothing when it does not exist. */
+static int list(struct store *s, const char *path, struct os_names *names, struct err *e)
+{
+    int fd = -1;
+    int rc = os_root_at(&s->root, path, O_RDONLY | O_DIRECTORY, 0, &fd, e);
+
+    if (rc == OS_ABSENT)
+        return 0;
+    if (rc == 0)
+        rc = os_dir_names(fd, names, NAMES_MAX, path, e);
+    os_drop(&fd);
+    return rc;
+}
+
+static int each_name(struct store *s, const char *path, bool dirs, store_each_fn fn, void *arg,
+                     struct err *e)
+{
+    struct os_names names = OS_NAMES_INIT;
+    int rc = list(s, path, &names, e);
+
+    for (size_t i = 0; rc == 0 && i < names.n; i++) {
+        const char *name = os_name_at(&names, i);
+
+        if ((names.list[i].type == OS_TYPE_DIR) == dirs && !publish_is_temp(name))
+            rc = fn(arg, name, e);
+    }
+    os_names_fini(&names);
+    return rc;
+}
+
+struct numbers {
+    store_number_fn fn;
+    void *arg;
+};
+
+/* Directories whose name is eight upper-case hex digits; others are none of ours. */
+static int each_number(void *arg, const char *name, struct err *e)
+{
+    const struct numbers *n = arg;
+    struct err quiet = {0};
+    uint64_t number = 0;
+
+    if (strlen(name) != 8 || strspn(name, "0123456789ABCDEF") != 8 ||
+        parse_hex(name, UINT32_MAX, &number, &quiet) != 0)
+        return 0;
+    return n->fn(n->arg, (uint32_t)number, e);
+}
+
+int store_each_cluster(struct store *s, store_each_fn fn, void *arg, struct err *e)
+{
+    return each_name(s, ".", true, fn, arg, e);
+}
+
+int store_each_lineage(struct store *s, const char *cluster, store_each_fn fn, void *arg,
+                       struct err *e)
+{
+    return each_name(s, cluster, true, fn, arg, e);
+}
+
+int store_each_timeline(struct store *s, const struct store_lineage *l, store_number_fn fn,
+                        void *arg, struct err *e)
+{
+    struct numbers n = {fn, arg};
+    char path[STORE_PATH_MAX];
+    size_t len = (size_t)lineage_dir(l, path);
+
+    (void)snprintf(path + len, sizeof path - len, "/wal");
+    return each_name(s, path, true, each_number, &n, e);
+}
+
+int store_each_group(struct store *s, const struct store_lineage *l, uint32_t timeline,
+                     store_number_fn fn, void *arg, struct err *e)
+{
+    struct numbers n = {fn, arg};
+    char path[STORE_PATH_MAX];
+    size_t len = (size_t)lineage_dir(l, path);
+
+    (void)snprintf(path + len, sizeof path - len, "/wal/%08X", (unsigned)timeline);
+    return each_name(s, path, true, each_number, &n, e);
+}
+
+int store_each_wal(struct store *s, const struct store_lineage *l, uint32_t timeline,
+                   uint32_t group, store_each_fn fn, void *arg, struct err *e)
+{
+    char path[STORE_PATH_MAX];
+    size_t len = (size_t)lineage_dir(l, path);
+
+    (void)snprintf(path + len, sizeof path - len, "/wal/%08X/%08X", (unsigned)timeline,
+                   (unsigned)group);
+    return each_name(s, path, false, fn, arg, e);
+}
+
+/* Small pieces are gathered: an SD card and a system call both like large writes. */
+static int put_flush(struct store_put *put, struct err *e)
+{
+    size_t held = put->held;
+
+    put->held = 0;
+    return held == 0 ? 0 : publish_write(&put->publish, put->buffer, held, e);
+}
+
+static int put_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
+{
+    struct store_put *put = (struct store_put *)s;
+
+    while (len > 0) {
+        size_t take = STORE_BUFFER - put->held;
+
+        if (take > len)
+            take = len;
+        memcpy(put->buffer + put->held, bytes, take);
+        put->held += take;
+        bytes += take;
+        len -= take;
+        if (put->held == STORE_BUFFER && put_flush(put, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int put_finish(struct sink *s, struct err *e)
+{
+    return put_flush((struct store_put *)s, e);
+}
+
+static void put_abort(struct sink *s)
+{
+    store_put_abort((struct store_put *)s);
+}
+
+static const struct sink_ops put_ops = {"store", put_write, put_finish, put_abort};
+
+static struct publish_opts modes(const struct store_writer *w, unsigned flags)
+{
+    return (struct publish_opts){
+        .flags = flags, .mode = w->group ? 0640 : 0600, .dir_mode = w->group ? 0750 : 0700};
+}
+
+int store_put_begin(struct store_writer *w, const struct store_lineage *l,
+                    const struct store_name *n, struct store_put *put, struct err *e)
+{
+    struct publish_opts how = modes(w, PUBLISH_MKDIRS);
+
+    sink_init(&put->sink, &put_ops, PHASE_STORE);
+    put->publish = (struct publish)PUBLISH_INIT;
+    put->held = 0;
+    object_dir(l, n, put->dir);
+    store_show(l, n, put->shown);
+    return publish_begin(&put->publish, &w->store->root, put->dir, n->name, &how, e);
+}
+
+int store_put_commit(struct store_put *put, struct err *e)
+{
+    int rc;
+
+    if (put_flush(put, e) != 0)
+        return -1;
+    rc = publish_commit(&put->publish, e);
+    return rc == PUBLISH_EXISTS ? (int)STORE_EXISTS : rc;
+}
+
+void store_put_abort(struct store_put *put)
+{
+    if (put->sink.ops != NULL)
+        publish_abort(&put->publish);
+}
+
+int store_confirm(struct store_writer *w, const struct store_lineage *l, const struct store_name *n,
+                  struct err *e)
+{
+    char dir[STORE_PATH_MAX];
+    int rc;
+
+    object_dir(l, n, dir);
+    rc = publish_make_durable(&w->store->root, dir, n->name, e);
+    if (rc > 0)
+        return err_set(e, ERR_UNREACHABLE, "\"%s/%s\" vanished while it was looked at", dir,
+                       n->name);
+    return rc;
+}
+
+int store_put_text(struct store_writer *w, const struct store_lineage *l, const char *file,
+                   const void *text, size_t len, bool replace, struct err *e)
+{
+    struct publish_opts how = modes(w, PUBLISH_MKDIRS | (replace ? PUBLISH_REPLACE : 0U));
+    struct publish p = PUBLISH_INIT;
+    char dir[STORE_PATH_MAX];
+    int rc = -1;
+
+    text_dir(l, dir);
+    if (publish_begin(&p, &w->store->root, dir, file, &how, e) == 0 &&
+        publish_write(&p, text, len, e) == 0)
+        rc = publish_commit(&p, e);
+    publish_abort(&p);
+    return rc == PUBLISH_EXISTS ? (int)STORE_EXISTS : rc;
+}
+
+int store_lock(struct store_writer *w, const struct store_lineage *l, int *fd, struct err *e)
+{
+    char dir[STORE_PATH_MAX];
+    int rc;
+
+    text_dir(l, dir);
+    if (os_root_mkdirs(&w->store->root, dir, w->group ? 0750 : 0700, fd, e) != 0)
+        return -1;
+    rc = os_lock(*fd, OS_LOCK_EXCLUSIVE, true, dir, e);
+    if (rc < 0)
+        os_drop(fd);
+    return rc < 0 ? -1 : 0; /* without locks on this filesystem the rename still keeps it whole */
+}

@@ -1,0 +1,133 @@
+/*
+ * store: where objects are kept.  Today a directory; this header is what a driver for object
+ * storage has to offer.
+ *
+ * The store speaks typed names: a kind, a timeline and a name, inside a lineage.  Only the driver
+ * turns them into paths.  Reading needs a `struct store`, writing a `struct store_writer`, which
+ * only programs that write make: a restore cannot change a repository by mistake.  An object
+ * appears whole and durable or not at all (os/publish); putting a name that exists answers
+ * STORE_EXISTS and changes nothing.
+ */
+#ifndef REPO_STORE_H
+#define REPO_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "object/frame.h"
+#include "object/reader.h"
+#include "os/publish.h"
+#include "os/root.h"
+#include "stream/sink.h"
+
+/* Answers that are not errors. */
+enum { STORE_ABSENT = 1, STORE_EXISTS = 2 };
+
+enum { STORE_BUFFER = 256 * 1024, STORE_PATH_MAX = 256, STORE_TEXT_MAX = 16 * 1024 * 1024 };
+
+struct store {
+    struct os_root root;
+};
+
+/* Opens the place.  -1 with ERR_UNREACHABLE when it is not there. */
+int store_open(struct store *s, const char *path, struct err *e)
+    __attribute__((warn_unused_result));
+void store_close(struct store *s);
+
+/* One cluster of the repository. */
+struct store_lineage {
+    const char *cluster;
+    uint64_t system_id;
+};
+
+struct store_name {
+    enum object_kind kind;
+    uint32_t timeline; /* WAL kinds */
+    const char *name;  /* the object's name */
+    const char *job;   /* dumps */
+};
+
+/* The path below the repository, for messages. */
+void store_show(const struct store_lineage *l, const struct store_name *n,
+                char out[STORE_PATH_MAX]);
+
+/* --- reading --- */
+
+struct store_object {
+    int fd;
+    char shown[STORE_PATH_MAX];
+    struct object_source source;
+};
+
+/* 0, STORE_ABSENT, -1.  The handle must stay where it is until store_release. */
+int store_get(struct store *s, const struct store_lineage *l, const struct store_name *n,
+              struct store_object *o, struct err *e) __attribute__((warn_unused_result));
+void store_release(struct store_object *o);
+
+/* 0, STORE_ABSENT, -1. */
+int store_has(struct store *s, const struct store_lineage *l, const struct store_name *n,
+              struct err *e) __attribute__((warn_unused_result));
+
+/* The small text files: the marker (l NULL), a lineage's `cluster` and `sealed`.  *text is freed
+ * by the caller.  0, STORE_ABSENT, -1. */
+int store_get_text(struct store *s, const struct store_lineage *l, const char *file, char **text,
+                   size_t *len, struct err *e) __attribute__((warn_unused_result));
+
+/* Listings.  fn gets each name; 0 goes on, positive stops and is returned, -1 is an error.  Absent
+ * directories list nothing.  A listing may be expensive: ask for the narrowest. */
+typedef int (*store_each_fn)(void *arg, const char *name, struct err *e);
+int store_each_cluster(struct store *s, store_each_fn fn, void *arg, struct err *e);
+int store_each_lineage(struct store *s, const char *cluster, store_each_fn fn, void *arg,
+                       struct err *e);
+
+/* Timelines and, inside one, the groups (second field of a segment name), as numbers ascending;
+ * the names inside a group sorted.  tli with history files only still counts. */
+typedef int (*store_number_fn)(void *arg, uint32_t number, struct err *e);
+int store_each_timeline(struct store *s, const struct store_lineage *l, store_number_fn fn,
+                        void *arg, struct err *e);
+int store_each_group(struct store *s, const struct store_lineage *l, uint32_t timeline,
+                     store_number_fn fn, void *arg, struct err *e);
+int store_each_wal(struct store *s, const struct store_lineage *l, uint32_t timeline,
+                   uint32_t group, store_each_fn fn, void *arg, struct err *e);
+
+/* --- writing --- */
+
+struct store_writer {
+    struct store *store;
+    bool group; /* modes, from the marker */
+};
+
+struct store_put {
+    struct sink sink; /* PHASE_STORE: feed an object_writer into it */
+    struct publish publish;
+    char dir[STORE_PATH_MAX];
+    char shown[STORE_PATH_MAX];
+    size_t held;
+    uint8_t buffer[STORE_BUFFER];
+};
+
+/* Begin, feed `put->sink`, commit: 0, STORE_EXISTS (nothing changed), -1.  abort accepts any state
+ * after a zeroed struct and is what clean-up calls. */
+int store_put_begin(struct store_writer *w, const struct store_lineage *l,
+                    const struct store_name *n, struct store_put *put, struct err *e)
+    __attribute__((warn_unused_result));
+int store_put_commit(struct store_put *put, struct err *e) __attribute__((warn_unused_result));
+void store_put_abort(struct store_put *put);
+
+/* Makes sure that an object that was found is on stable storage, with its name. */
+int store_confirm(struct store_writer *w, const struct store_lineage *l, const struct store_name *n,
+                  struct err *e) __attribute__((warn_unused_result));
+
+/* Small text files.  replace: the lineage file may be replaced (under store_lock). */
+int store_put_text(struct store_writer *w, const struct store_lineage *l, const char *file,
+                   const void *text, size_t len, bool replace, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* Makes a lineage's directory and locks it for whoever changes its text files; close *fd to let
+ * go. */
+int store_lock(struct store_writer *w, const struct store_lineage *l, int *fd, struct err *e)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * digest: what is known about bytes that flowed by.
+ *
+ * Two kinds, both 16 or 32 bytes as FORMAT.md section 2.5 defines them.  The strong one is
+ * BLAKE2b-256: nobody can find other bytes with the same value.  The fast one is Poly1305 under a
+ * key, hidden behind a keyed BLAKE2b: as strong against everybody who does not hold the key, at a
+ * fifth of the cost; under a public key it is a very good checksum and no more.
+ */
+#ifndef STREAM_DIGEST_H
+#define STREAM_DIGEST_H
+
+#include <sodium.h>
+#include <stdbool.h>
+
+#include "stream/sink.h"
+
+enum { DIGEST_STRONG = 32, DIGEST_FAST = 16, DIGEST_FAST_KEY = 64 };
+
+/* BLAKE2b-256 at once. */
+void digest_strong(uint8_t out[DIGEST_STRONG], const uint8_t *bytes, size_t len);
+
+/* Observers: pass bytes through, or end a chain when nothing is linked behind them. */
+struct digest {
+    struct sink sink;
+    bool fast;
+    uint64_t bytes;
+    union {
+        crypto_generichash_state strong;
+        crypto_onetimeauth_state poly;
+    } state;
+    uint8_t outer_key[32];
+};
+
+void digest_init_strong(struct digest *d, enum sink_phase phase);
+void digest_init_fast(struct digest *d, const uint8_t key[DIGEST_FAST_KEY], enum sink_phase phase);
+
+/* After the last byte, once.  a and b are the parameters of the fast digest. */
+void digest_get_strong(struct digest *d, uint8_t out[DIGEST_STRONG]);
+void digest_get_fast(struct digest *d, uint64_t a, uint64_t b, uint8_t out[DIGEST_FAST]);
+
+#endif
