@@ -19,37 +19,52 @@ static size_t without_zeros(const uint8_t *bytes, size_t len)
     return len;
 }
 
-static int write_zeros(struct sink *next, uint64_t len, struct err *e)
+/* Hands on zeros up to an offset. */
+static int zeros_until(struct object_kept *k, struct sink *next, uint64_t end, struct err *e)
 {
     static const uint8_t zeros[8192];
 
-    while (len > 0) {
-        size_t take = len < sizeof zeros ? (size_t)len : sizeof zeros;
+    while (k->sent < end) {
+        uint64_t left = end - k->sent;
+        size_t take = left < sizeof zeros ? (size_t)left : sizeof zeros;
 
         if (sink_write(next, zeros, take, e) != 0)
             return -1;
-        len -= take;
+        k->sent += take;
     }
     return 0;
+}
+
+/* Where the kept bytes end, as far as it is known. */
+static uint64_t kept_end(const struct object_kept *k)
+{
+    uint64_t end = (k->used + OBJECT_KEPT_UNIT - 1) / OBJECT_KEPT_UNIT * OBJECT_KEPT_UNIT;
+
+    return end < k->seen ? end : k->seen;
 }
 
 int object_kept_write(struct object_kept *k, struct sink *next, const uint8_t *bytes, size_t len,
                       struct err *e)
 {
+    uint64_t start = k->seen;
     size_t used = without_zeros(bytes, len);
-    uint64_t start = k->size;
-    uint64_t end;
+    size_t take;
 
-    k->size += len;
-    if (used == 0) {
-        k->pending += len;
+    k->seen += len;
+    if (used == 0)
         return 0;
-    }
-    if (write_zeros(next, k->pending, e) != 0)
+    k->used = start + used;
+    if (zeros_until(k, next, start, e) != 0)
         return -1;
-    end = (start + used + OBJECT_KEPT_UNIT - 1) / OBJECT_KEPT_UNIT * OBJECT_KEPT_UNIT;
-    k->pending = end < k->size ? k->size - end : 0;
-    return sink_write(next, bytes, len - (size_t)k->pending, e);
+    take = (size_t)(kept_end(k) - start);
+    k->sent += take;
+    return sink_write(next, bytes, take, e);
+}
+
+int object_kept_finish(struct object_kept *k, struct sink *next, uint64_t *kept, struct err *e)
+{
+    *kept = kept_end(k);
+    return zeros_until(k, next, *kept, e);
 }
 
 static int gate_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
@@ -136,7 +151,7 @@ int object_writer_begin(struct object_writer *w, struct frame_head *head, bool c
 
     w->with = with;
     w->out = out;
-    w->kept = (struct object_kept){0, 0};
+    w->kept = (struct object_kept){0};
     memcpy(w->repo_id, head->repo_id, 16);
     head->sealed = with != NULL;
     head->codec = CODEC_LZ4;
@@ -207,11 +222,11 @@ static int write_tail(struct object_writer *w, const struct object_parts *parts,
 
 int object_writer_finish(struct object_writer *w, const struct object_parts *parts, struct err *e)
 {
-    if (sink_finish(w->in, e) != 0)
-        return -1;
     memset(&w->tail, 0, sizeof w->tail);
-    w->tail.plain_size = w->kept.size;
-    w->tail.kept_size = w->kept.size - w->kept.pending;
+    if (object_kept_finish(&w->kept, w->in, &w->tail.kept_size, e) != 0 ||
+        sink_finish(w->in, e) != 0)
+        return -1;
+    w->tail.plain_size = w->kept.seen;
     w->tail.body_size = w->body.bytes;
     if (w->with != NULL) {
         digest_get_strong(&w->body, w->tail.body_digest);

@@ -34,11 +34,11 @@ struct object_seal {
     uint8_t recipient[FRAME_BOXES_MAX][SECRET_KEY]; /* X25519 public keys */
 };
 
-/* Computes the digest that decides whether two plain contents are the same, for sealed objects:
- * over what object_writer_write would keep. */
+/* What is kept of a stream of plain bytes: all but the zero tail, whatever the pieces. */
 struct object_kept {
-    uint64_t size;    /* plain bytes seen */
-    uint64_t pending; /* zero bytes at the end so far */
+    uint64_t seen; /* plain bytes that came */
+    uint64_t used; /* end of the last byte that is not zero */
+    uint64_t sent; /* bytes handed on */
 };
 
 struct object_parts {
@@ -83,8 +83,11 @@ int object_writer_finish(struct object_writer *w, const struct object_parts *par
 /* Forgets keys and content; accepts any state. */
 void object_writer_wipe(struct object_writer *w);
 
-/* Passes to `next` what is kept of plain bytes; used by the writer and by comparisons. */
+/* Hands on to `next` what is kept; finish hands on what rounding adds, and answers the kept size.
+ * Used by the writer and by comparisons. */
 int object_kept_write(struct object_kept *k, struct sink *next, const uint8_t *bytes, size_t len,
                       struct err *e) __attribute__((warn_unused_result));
+int object_kept_finish(struct object_kept *k, struct sink *next, uint64_t *kept, struct err *e)
+    __attribute__((warn_unused_result));
 
 #endif
