@@ -127,10 +127,31 @@ int lineage_certify(struct lineage *l, const uint8_t sign[SECRET_KEY], const cha
     memcpy(h->sign, sign, SECRET_KEY);
     (void)snprintf(h->name, sizeof h->name, "%s", host);
     c = certificate(l, h);
+    c.system_id = 0; /* so that the next lineage (after pg_upgrade) can take the line over */
     trust_certify(&c, l->repo_id, issuer, issuer_secret);
     memcpy(h->issuer, c.issuer, sizeof h->issuer);
     memcpy(h->signature, c.signature, sizeof h->signature);
     l->count++;
+    return 0;
+}
+
+int lineage_adopt(struct lineage *l, const struct lineage *from, const struct trust *proven,
+                  struct err *e)
+{
+    for (unsigned i = 0; i < from->count; i++) {
+        uint8_t id[KEY_ID];
+        bool here = false;
+
+        secret_key_id(id, from->host[i].sign);
+        for (unsigned k = 0; k < l->count; k++)
+            here = here || memcmp(l->host[k].sign, from->host[i].sign, SECRET_KEY) == 0;
+        if (here || trust_find(proven, id) == NULL)
+            continue;
+        if (l->count == LINEAGE_HOSTS_MAX)
+            return err_set(e, ERR_REFUSED, "cluster \"%s\" has %d host keys already", l->cluster,
+                           LINEAGE_HOSTS_MAX);
+        l->host[l->count++] = from->host[i];
+    }
     return 0;
 }
 

@@ -45,11 +45,16 @@ int lineage_read(struct lineage *l, const char *text, size_t len, const char *wh
 int lineage_write(struct buf *b, const struct lineage *l, struct err *e)
     __attribute__((warn_unused_result));
 
-/* Adds a certificate for a host's key, issued by a key that is trusted already.  1 when that key
- * has one, 0 when it was added, -1. */
+/* Adds a certificate for a host's key, issued by a key that is trusted already.  It holds for every
+ * lineage of the cluster.  1 when that key has one, 0 when it was added, -1. */
 int lineage_certify(struct lineage *l, const uint8_t sign[SECRET_KEY], const char *host,
                     const uint8_t issuer[SECRET_KEY], const uint8_t issuer_secret[SECRET_SIGN],
                     struct err *e);
+
+/* Takes over, from another lineage of the same cluster, the certificates of hosts that `proven`
+ * knows: so a new lineage is trusted by whoever trusted the old one. */
+int lineage_adopt(struct lineage *l, const struct lineage *from, const struct trust *proven,
+                  struct err *e) __attribute__((warn_unused_result));
 
 /* Adds to `t` every host whose certificate can be proven. */
 void lineage_trust(const struct lineage *l, struct trust *t);

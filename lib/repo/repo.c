@@ -16,10 +16,11 @@ static int read_marker(struct repo *r, const struct settings *s, struct err *e)
     int rc = store_get_text(&r->store, NULL, MARKER_FILE, &text, &len, e);
 
     if (rc == STORE_ABSENT) {
-        (void)err_set(e, ERR_UNREACHABLE, "no repository in \"%s\": file \"%s\" is missing", s->repo,
-                      MARKER_FILE);
-        (void)err_hint(e, "If it is on a disk of its own, mount it; to make a new repository, run "
-                          "\"walden init --repo %s\".",
+        (void)err_set(e, ERR_UNREACHABLE, "no repository in \"%s\": file \"%s\" is missing",
+                      s->repo, MARKER_FILE);
+        (void)err_hint(e,
+                       "If it is on a disk of its own, mount it; to make a new repository, run "
+                       "\"walden init --repo %s\".",
                        s->repo);
         rc = -1;
     }
@@ -62,7 +63,8 @@ static int load_keys(struct repo *r, const struct settings *s, struct err *e)
         if (rc == KEY_PROTECTED) {
             (void)err_set(e, ERR_KEY, "secret key \"%s\" is protected by a passphrase",
                           s->secret_key);
-            return err_hint(e, "Open it with \"walden key open\", or let \"walden restore\" do it.");
+            return err_hint(e,
+                            "Open it with \"walden key open\", or let \"walden restore\" do it.");
         }
         if (rc != 0)
             return -1;
@@ -110,8 +112,9 @@ static int check_recipients(const struct repo *r, struct err *e)
         return 0;
     (void)err_set(e, ERR_REFUSED,
                   "the recipients that the repository names are not those that this host pins");
-    return err_hint(e, "Objects are sealed only to keys that both name; if the repository is right, "
-                       "correct recipients in the configuration.");
+    return err_hint(e,
+                    "Objects are sealed only to keys that both name; if the repository is right, "
+                    "correct recipients in the configuration.");
 }
 
 /* Compares what the storage says with what this host knows, and makes the trust of it. */
@@ -127,14 +130,14 @@ static int establish_trust(struct repo *r, const struct settings *s, unsigned us
             trust_plain(&r->trust, r->marker.id);
             return 0;
         }
-        (void)err_set(e, ERR_REFUSED, "repository \"%s\" is not sealed, but keys are configured here",
-                      s->repo);
+        (void)err_set(e, ERR_REFUSED,
+                      "repository \"%s\" is not sealed, but keys are configured here", s->repo);
         return err_hint(e, "Somebody may have replaced its marker; to switch encryption on, run "
                            "\"walden init --encrypt\".");
     }
     if (owner == NULL) {
-        (void)err_set(e, ERR_KEY, "repository \"%s\" is sealed, and no key of it is configured here",
-                      s->repo);
+        (void)err_set(e, ERR_KEY,
+                      "repository \"%s\" is sealed, and no key of it is configured here", s->repo);
         return err_hint(e, "Set host_key on a host that writes, secret_key to the recovery key to "
                            "read, or recipients to the file recovery.pub to look at it.");
     }
@@ -204,8 +207,8 @@ static int unknown_lineage(const char *cluster, uint64_t system_id, const struct
                            struct err *e)
 {
     (void)err_set(e, ERR_REFUSED,
-                  "cluster \"%s\" of repository \"%s\" does not know system identifier %llu", cluster,
-                  s->repo, (unsigned long long)system_id);
+                  "cluster \"%s\" of repository \"%s\" does not know system identifier %llu",
+                  cluster, s->repo, (unsigned long long)system_id);
     return err_hint(e, "If this is a new or upgraded server, run \"walden init\" in its name; if "
                        "not, it archives into the wrong repository or cluster.");
 }
@@ -239,7 +242,6 @@ int repo_local_system_id(const char *dir, uint64_t *system_id, struct err *e)
 {
     char path[4096];
     uint8_t bytes[CONTROL_SIZE];
-    struct control control;
     size_t got = 0;
     int fd = -1;
     int rc;
@@ -276,6 +278,15 @@ static int count_lineage(void *arg, const char *name, struct err *e)
     return 0;
 }
 
+/* Named by a flag or a variable, so for this call and not for the host? */
+static bool is_explicit(const struct settings *s, const char *key)
+{
+    for (size_t i = 0; settings_key(i) != NULL; i++)
+        if (strcmp(settings_key(i), key) == 0)
+            return s->origin[i].source >= SETTINGS_FROM_ENV;
+    return false;
+}
+
 /* The order of DESIGN: named by flag or variable (restore writes it into restore_command), the
  * cluster we run in, the configuration, the only one there is. */
 static int choose_lineage(struct repo *r, const struct settings *s, uint64_t *system_id,
@@ -284,7 +295,7 @@ static int choose_lineage(struct repo *r, const struct settings *s, uint64_t *sy
     struct only only = {0};
     int rc;
 
-    if (s->system_id != 0 && settings_is_explicit(s, "system_id")) {
+    if (s->system_id != 0 && is_explicit(s, "system_id")) {
         *system_id = s->system_id;
         return 0;
     }
@@ -306,8 +317,8 @@ static int choose_lineage(struct repo *r, const struct settings *s, uint64_t *sy
     if (only.count == 1)
         return 0;
     (void)err_set(e, ERR_REFUSED,
-                  "cannot tell which of %u system identifiers of cluster \"%s\" is meant", only.count,
-                  s->cluster);
+                  "cannot tell which of %u system identifiers of cluster \"%s\" is meant",
+                  only.count, s->cluster);
     return err_hint(e, "Give --system-id, or run in the data directory.");
 }
 
@@ -319,14 +330,12 @@ int repo_open(struct repo *r, const struct settings *s, unsigned use, struct err
     r->store.root = (struct os_root)OS_ROOT_INIT;
     sealed_from_init(&r->sealed_from);
     if (settings_need(s, "repo", e) != 0 || store_open(&r->store, s->repo, e) != 0 ||
-        read_marker(r, s, e) != 0 || load_keys(r, s, e) != 0 ||
-        establish_trust(r, s, use, e) != 0)
+        read_marker(r, s, e) != 0 || load_keys(r, s, e) != 0 || establish_trust(r, s, use, e) != 0)
         goto fail;
     r->writer = (struct store_writer){&r->store, r->marker.group};
     start_trust(r);
-    if ((use & REPO_ANY_LINEAGE) == 0 &&
-        (choose_lineage(r, s, &system_id, e) != 0 ||
-         repo_use_lineage(r, s, s->cluster, system_id, e) != 0))
+    if ((use & REPO_ANY_LINEAGE) == 0 && (choose_lineage(r, s, &system_id, e) != 0 ||
+                                          repo_use_lineage(r, s, s->cluster, system_id, e) != 0))
         goto fail;
     return 0;
 fail:

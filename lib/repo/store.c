@@ -268,6 +268,7 @@ static int put_write(struct sink *s, const uint8_t *bytes, size_t len, struct er
 {
     struct store_put *put = (struct store_put *)s;
 
+    put->total += len;
     while (len > 0) {
         size_t take = STORE_BUFFER - put->held;
 
@@ -308,6 +309,7 @@ int store_put_begin(struct store_writer *w, const struct store_lineage *l,
 
     sink_init(&put->sink, &put_ops, PHASE_STORE);
     put->publish = (struct publish)PUBLISH_INIT;
+    put->total = 0;
     put->held = 0;
     object_dir(l, n, put->dir);
     store_show(l, n, put->shown);

@@ -104,6 +104,7 @@ struct store_put {
     struct publish publish;
     char dir[STORE_PATH_MAX];
     char shown[STORE_PATH_MAX];
+    uint64_t total; /* bytes taken */
     size_t held;
     uint8_t buffer[STORE_BUFFER];
 };

@@ -1,0 +1,65 @@
+#include "archive_cmd/drop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+#include "os/publish.h"
+#include "os/time.h"
+
+/* Only trouble with reaching the repository is dropped; a refusal is a fault that must be seen. */
+static bool may_drop(const struct err *e)
+{
+    return e->code == ERR_UNREACHABLE || e->code == ERR_IO || e->code == ERR_TIMEOUT;
+}
+
+static int record(const char *state_dir, const char *name, const char *why, struct err *e)
+{
+    struct publish_opts how = {.flags = PUBLISH_MKDIRS | PUBLISH_REPLACE};
+    struct publish p = PUBLISH_INIT;
+    struct os_root root = OS_ROOT_INIT;
+    char now[TEXT_TIME_MAX];
+    char text[TEXT_TIME_MAX + ERR_MSG_MAX + 2];
+    int rc = os_root_open(&root, state_dir, e);
+    int len;
+
+    text_time(now, os_real_us(), 0);
+    len = snprintf(text, sizeof text, "%s %s\n", now, why);
+    if (rc > 0)
+        rc = err_set(e, ERR_CONFIG, "state_dir \"%s\" does not exist", state_dir);
+    if (rc == 0)
+        rc = publish_begin(&p, &root, "dropped", name, &how, e);
+    if (rc == 0)
+        rc = publish_write(&p, text, (size_t)len, e);
+    if (rc == 0) /* a crash before this leaves no record, and no 0 was returned */
+        rc = publish_commit(&p, e);
+    publish_abort(&p);
+    os_root_close(&root);
+    return rc;
+}
+
+int drop(const struct settings *s, const char *path, const struct msg *msg, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    struct err trouble = *e;
+
+    if (!may_drop(e))
+        return -1;
+    if (s->state_dir == NULL) {
+        err_clear(e);
+        (void)err_set(e, ERR_CONFIG, "on_trouble = drop-and-record needs state_dir (%s)",
+                      trouble.msg);
+        return -1;
+    }
+    err_clear(e);
+    if (record(s->state_dir, name, trouble.msg, e) != 0)
+        return err_context(e, "could not record that \"%s\" is dropped (%s)", name, trouble.msg);
+    msg_warn(
+        msg,
+        "\"%s\" was DROPPED, not archived (%s): the archive has a hole now; take a base backup "
+        "as soon as the repository is back",
+        name, trouble.msg);
+    return 0;
+}

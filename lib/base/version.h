@@ -1,0 +1,9 @@
+/*
+ * version: of the programs, not of any format (lib/FORMAT.md has those).
+ */
+#ifndef BASE_VERSION_H
+#define BASE_VERSION_H
+
+#define WALDEN_VERSION "0.1.0"
+
+#endif

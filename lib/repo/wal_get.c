@@ -1,0 +1,91 @@
+#include "repo/wal_get.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "os/file.h"
+#include "repo/absence.h"
+#include "repo/wal.h"
+
+/* The end of the chain: the temp. */
+struct file_sink {
+    struct sink sink;
+    struct publish *file;
+};
+
+static int file_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
+{
+    return publish_write(((struct file_sink *)s)->file, bytes, len, e);
+}
+
+static const struct sink_ops file_ops = {"file", file_write, sink_finish_next, sink_abort_next};
+
+/* Splits a destination into its directory (opened) and its last component. */
+static int open_dir(const char *dest, char dir[4096], const char **leaf, struct os_root *root,
+                    struct err *e)
+{
+    const char *slash = strrchr(dest, '/');
+    size_t len = slash == NULL ? 1 : (size_t)(slash - dest);
+    int rc;
+
+    if (len >= 4096)
+        return err_set(e, ERR_USAGE, "path \"%s\" is too long", dest);
+    memcpy(dir, slash == NULL ? "." : dest, len == 0 ? 1 : len);
+    dir[len == 0 ? 1 : len] = '\0';
+    *leaf = slash == NULL ? dest : slash + 1;
+    if (**leaf == '\0')
+        return err_set(e, ERR_USAGE, "destination \"%s\" is a directory", dest);
+    rc = os_root_open(root, dir, e);
+    return rc > 0 ? err_set(e, ERR_USAGE, "directory \"%s\" does not exist", dir) : rc;
+}
+
+static int deliver(struct wal_get *w, const char *dest, struct err *e)
+{
+    struct publish_opts how = {.flags = PUBLISH_NO_FLUSH | PUBLISH_REPLACE};
+    struct os_root root = OS_ROOT_INIT;
+    struct file_sink out = {.file = &w->file};
+    char dir[4096];
+    const char *leaf;
+    int rc = -1;
+
+    sink_init(&out.sink, &file_ops, PHASE_DELIVER);
+    if (open_dir(dest, dir, &leaf, &root, e) != 0 ||
+        publish_begin(&w->file, &root, ".", leaf, &how, e) != 0 ||
+        object_content(&w->reader, &out.sink, e) != 0)
+        goto out;
+    /* The server recycles the file for WAL of its own, so the zero tail is allocated, not a gap. */
+    if (w->reader.tail.kept_size < w->reader.tail.plain_size &&
+        os_extend(publish_fd(&w->file), w->reader.tail.plain_size, dest, e) != 0)
+        goto out;
+    /* A crash before this leaves a temp that the next call removes; after it the whole file. */
+    rc = publish_commit(&w->file, e);
+out:
+    publish_abort(&w->file);
+    os_root_close(&root);
+    return rc;
+}
+
+int wal_get(struct wal_get *w, struct repo *r, const char *name, const char *dest, struct err *e)
+{
+    struct walname parsed;
+    struct store_name object;
+    struct store_object o;
+    int rc;
+
+    w->file = (struct publish)PUBLISH_INIT;
+    if (!wal_object_name(name, &parsed, &object))
+        return err_set(e, ERR_USAGE, "\"%s\" is not the name of a WAL file", name);
+    rc = repo_get(r, &object, &o, &w->reader, e);
+    if (rc == STORE_ABSENT) {
+        rc = absence_judge(r, &parsed, &w->reader, e);
+        if (rc == ABSENCE_NORMAL)
+            return WAL_GET_ABSENT;
+        return err_context(e, "could not get \"%s\"", name);
+    }
+    if (rc == 0) {
+        rc = deliver(w, dest, e);
+        object_close(&w->reader);
+        store_release(&o);
+    }
+    return rc == 0 ? 0 : err_context(e, "could not get \"%s\"", name);
+}

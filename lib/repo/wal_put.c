@@ -1,0 +1,351 @@
+#include "repo/wal_put.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/file.h"
+#include "pg/history.h"
+#include "repo/wal.h"
+
+/* One put on its way. */
+struct job {
+    struct wal_put *w;
+    struct repo *r;
+    const char *path;
+    struct walname name;
+    struct store_name object;
+    uint64_t size;
+    int fd;
+};
+
+static bool holds_wal(const struct job *j)
+{
+    return j->name.kind == WALNAME_SEGMENT || j->name.kind == WALNAME_PARTIAL;
+}
+
+static int not_what_it_says(const struct job *j, struct err *e)
+{
+    (void)err_context(e, "refused to archive \"%s\"", j->path);
+    return err_hint(e, "Nothing was stored.  If PostgreSQL's own file is wrong, take a new base "
+                       "backup and look at the server's disk.");
+}
+
+static int check_size(const struct job *j, struct err *e)
+{
+    uint32_t segment_size = j->r->lineage.segment_size;
+
+    if (holds_wal(j)) {
+        if (j->size == segment_size)
+            return 0;
+        (void)err_set(e, ERR_REFUSED, "it has %llu bytes, but segments of this cluster have %u",
+                      (unsigned long long)j->size, (unsigned)segment_size);
+    } else if (j->size > 0 && j->size <= WAL_PUT_TEXT_MAX) {
+        return 0;
+    } else {
+        (void)err_set(e, ERR_REFUSED, "%llu bytes are no size for such a file",
+                      (unsigned long long)j->size);
+    }
+    return not_what_it_says(j, e);
+}
+
+static int open_source(struct job *j, struct err *e)
+{
+    int rc = os_open(j->path, O_RDONLY, 0, &j->fd, e);
+
+    if (rc > 0) {
+        (void)err_set(e, ERR_USAGE, "file \"%s\" does not exist", j->path);
+        return err_hint(e, "archive_command must pass %%p: archive_command = 'walden-archive %%p'");
+    }
+    if (rc != 0 || os_size(j->fd, &j->size, j->path, e) != 0)
+        return -1;
+    os_hint_sequential(j->fd);
+    return check_size(j, e);
+}
+
+static void fill_head(const struct job *j, struct frame_head *head)
+{
+    uint64_t segno = 0;
+
+    memset(head, 0, sizeof *head);
+    head->kind = j->object.kind;
+    (void)snprintf(head->name, sizeof head->name, "%s", j->object.name);
+    memcpy(head->repo_id, j->r->marker.id, sizeof head->repo_id);
+    head->system_id = j->r->where.system_id;
+    head->timeline = j->name.tli;
+    head->segment_size = j->r->lineage.segment_size;
+    if (holds_wal(j)) {
+        (void)walname_segno(&j->name, head->segment_size, &segno); /* walwalk_init checked it */
+        head->lsn = walname_start(segno, head->segment_size);
+    }
+}
+
+/* --- the content of each kind --- */
+
+static int pass_segment(struct job *j, struct object_parts *parts, struct wal_put_report *report,
+                        struct err *e)
+{
+    struct wal_put *w = j->w;
+    struct wal_summary summary;
+    uint64_t left = j->size;
+
+    while (left > 0) {
+        size_t take = left < WAL_PUT_IO ? (size_t)left : (size_t)WAL_PUT_IO;
+
+        if (os_read_exact(j->fd, w->io, take, j->path, e) != 0)
+            return -1;
+        if (walwalk_feed(&w->walk, w->io, take, e) != 0)
+            return not_what_it_says(j, e);
+        if (object_writer_write(&w->writer, w->io, take, e) != 0)
+            return -1;
+        left -= take;
+    }
+    if (walwalk_finish(&w->walk, &summary, e) != 0)
+        return not_what_it_says(j, e);
+    report->damages = summary.facts.damages;
+    report->damage = summary.facts.damage[0].reason;
+    report->damage_at = summary.facts.damage[0].lsn;
+    *parts = (struct object_parts){
+        .damaged = summary.facts.damages > 0,
+        .public_part = w->public_part,
+        .public_len = walwalk_public(&summary, w->public_part),
+        .metadata_part = summary.meta,
+        .metadata_len = summary.meta_len,
+        .data_part = summary.data,
+        .data_len = summary.data_len,
+    };
+    return 0;
+}
+
+/* A history's branches go into the public part, so that holes can be judged without a key. */
+static int judge_history(struct job *j, const char *text, size_t len, struct buf *public_part,
+                         struct err *e)
+{
+    struct wal_branches branches;
+    struct history history;
+    int rc;
+
+    wal_branches_init(&branches, WAL_BRANCHES_MAX);
+    rc = history_parse(text, len, j->name.tli, &history, e);
+    for (size_t i = 0; rc == 0 && i < history.n; i++)
+        rc = wal_branches_push(&branches,
+                               (struct wal_branch){history.entry[i].tli, history.entry[i].end}, e);
+    if (rc == 0)
+        rc = wal_branches_encode(&branches, public_part, e);
+    else
+        (void)not_what_it_says(j, e);
+    wal_branches_fini(&branches);
+    return rc;
+}
+
+static int pass_text(struct job *j, struct object_parts *parts, struct buf *public_part,
+                     struct err *e)
+{
+    char *text = malloc((size_t)j->size + 1);
+    int rc = -1;
+
+    if (text == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for \"%s\"", j->path);
+    text[j->size] = '\0';
+    if (os_read_exact(j->fd, text, (size_t)j->size, j->path, e) == 0) {
+        rc = j->name.kind == WALNAME_HISTORY
+                 ? judge_history(j, text, (size_t)j->size, public_part, e)
+                 : 0;
+        if (rc == 0)
+            rc = object_writer_write(&j->w->writer, (const uint8_t *)text, (size_t)j->size, e);
+    }
+    free(text);
+    *parts = (struct object_parts){.public_part = public_part->p, .public_len = public_part->len};
+    return rc;
+}
+
+/* --- storing --- */
+
+static int store_new(struct job *j, bool compress, struct wal_put_report *report, struct err *e)
+{
+    struct wal_put *w = j->w;
+    struct object_parts parts = {0};
+    struct frame_head head;
+    struct buf public_part;
+    int rc = -1;
+
+    buf_init(&public_part, FRAME_TAIL_SMALL / 2);
+    fill_head(j, &head);
+    if (store_put_begin(&j->r->writer, &j->r->where, &j->object, &w->put, e) != 0 ||
+        object_writer_begin(&w->writer, &head, compress, repo_seal(j->r), &w->put.sink, e) != 0)
+        goto out;
+    if ((holds_wal(j) ? pass_segment(j, &parts, report, e)
+                      : pass_text(j, &parts, &public_part, e)) != 0)
+        goto out;
+    if (object_writer_finish(&w->writer, &parts, e) != 0)
+        goto out;
+    report->stored_size = w->put.total;
+    rc = store_put_commit(&w->put, e);
+out:
+    store_put_abort(&w->put);
+    object_writer_wipe(&w->writer);
+    buf_fini(&public_part);
+    return rc;
+}
+
+/* --- comparing with what is there --- */
+
+/* Compares content as it comes out of the stored object with the file. */
+struct compare {
+    struct sink sink;
+    struct job *job;
+    uint64_t at;
+    bool different;
+};
+
+static int compare_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
+{
+    struct compare *c = (struct compare *)s;
+    struct job *j = c->job;
+
+    while (len > 0 && !c->different) {
+        size_t take = len < WAL_PUT_IO ? len : (size_t)WAL_PUT_IO;
+
+        if (c->at + take > j->size) {
+            c->different = true;
+            break;
+        }
+        if (os_pread_exact(j->fd, j->w->io, take, c->at, j->path, e) != 0)
+            return -1;
+        c->different = memcmp(j->w->io, bytes, take) != 0;
+        c->at += take;
+        bytes += take;
+        len -= take;
+    }
+    return 0;
+}
+
+static const struct sink_ops compare_ops = {"compare", compare_write, sink_finish_next,
+                                            sink_abort_next};
+
+/* Is the rest of the file, from c->at, zero? */
+static int compare_rest(struct compare *c, struct err *e)
+{
+    struct job *j = c->job;
+
+    while (c->at < j->size && !c->different) {
+        uint64_t left = j->size - c->at;
+        size_t take = left < WAL_PUT_IO ? (size_t)left : (size_t)WAL_PUT_IO;
+
+        if (os_pread_exact(j->fd, j->w->io, take, c->at, j->path, e) != 0)
+            return -1;
+        for (size_t i = 0; i < take && !c->different; i++)
+            c->different = j->w->io[i] != 0;
+        c->at += take;
+    }
+    return 0;
+}
+
+/* 1 the same, 0 not, -1.  Byte by byte. */
+static int same_content(struct job *j, struct object_reader *stored, struct err *e)
+{
+    struct compare c = {.job = j};
+
+    sink_init(&c.sink, &compare_ops, PHASE_DELIVER);
+    if (object_content(stored, &c.sink, e) != 0 || compare_rest(&c, e) != 0)
+        return -1;
+    return c.different ? 0 : 1;
+}
+
+/* 1 the same, 0 not, -1.  By the keyed digest of the plaintext, without any secret key; the stored
+ * bytes are proven as well, since a rotten copy is no copy. */
+static int same_digest(struct job *j, struct object_reader *stored, struct err *e)
+{
+    uint8_t key[DIGEST_FAST_KEY];
+    uint8_t digest[DIGEST_FAST];
+    struct digest d;
+    struct object_kept kept = {0};
+    uint64_t kept_size;
+
+    if (memcmp(stored->head.write_id, j->r->host.write_id, sizeof stored->head.write_id) != 0)
+        return err_set(e, ERR_KEY,
+                       "it was stored under another write key, so nobody can compare it");
+    if (object_check_stored(stored, e) != 0)
+        return -1;
+    secret_write_digest_key(key, j->r->host.write, j->r->marker.id);
+    digest_init_fast(&d, key, PHASE_PLAIN);
+    secret_wipe(key, sizeof key);
+    for (uint64_t at = 0; at < j->size;) {
+        uint64_t left = j->size - at;
+        size_t take = left < WAL_PUT_IO ? (size_t)left : (size_t)WAL_PUT_IO;
+
+        if (os_pread_exact(j->fd, j->w->io, take, at, j->path, e) != 0 ||
+            object_kept_write(&kept, &d.sink, j->w->io, take, e) != 0)
+            return -1;
+        at += take;
+    }
+    if (object_kept_finish(&kept, &d.sink, &kept_size, e) != 0)
+        return -1;
+    digest_get_fast(&d, j->size, kept_size, digest);
+    return memcmp(digest, stored->tail.plain_digest, sizeof digest) == 0;
+}
+
+static int already_there(struct job *j, struct err *e)
+{
+    struct object_want want = {j->object.kind, j->object.name, j->r->where.system_id};
+    struct object_reader *stored = &j->w->reader;
+    struct store_object o;
+    int rc = store_get(&j->r->store, &j->r->where, &j->object, &o, e);
+
+    if (rc != 0)
+        return rc < 0 ? -1 : err_set(e, ERR_UNREACHABLE, "\"%s\" vanished", o.shown);
+    rc = object_open(stored, &o.source, &j->r->trust, &want, e);
+    if (rc == 0) {
+        if (stored->tail.plain_size != j->size)
+            rc = 0;
+        else if (stored->head.sealed)
+            rc = same_digest(j, stored, e);
+        else
+            rc = same_content(j, stored, e);
+        object_close(stored);
+    }
+    store_release(&o);
+    if (rc > 0)
+        return store_confirm(&j->r->writer, &j->r->where, &j->object, e) == 0 ? WAL_PUT_SAME : -1;
+    if (rc == 0)
+        (void)err_set(e, ERR_REFUSED, "\"%s\" is in the repository already, with other content",
+                      o.shown);
+    (void)err_context(e, "refused to archive \"%s\"", j->path);
+    return err_hint(e, "The stored copy was not touched.  Two servers may archive into one cluster "
+                       "of the repository, or a copy of a server was started: give each its own "
+                       "(\"walden init --cluster NAME\").");
+}
+
+int wal_put(struct wal_put *w, struct repo *r, const char *path, bool compress,
+            struct wal_put_report *report, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    struct job j = {.w = w, .r = r, .path = path, .fd = -1};
+    int rc = -1;
+
+    memset(report, 0, sizeof *report);
+    w->put.sink.ops = NULL;
+    if (!wal_object_name(slash == NULL ? path : slash + 1, &j.name, &j.object)) {
+        (void)err_set(e, ERR_USAGE, "\"%s\" is not the name of a WAL file", path);
+        return err_hint(e, "archive_command must pass %%p: archive_command = 'walden-archive %%p'");
+    }
+    if (open_source(&j, e) != 0)
+        goto out;
+    report->plain_size = j.size;
+    if (holds_wal(&j) &&
+        walwalk_init(&w->walk, &j.name, r->lineage.segment_size, r->where.system_id, e) != 0) {
+        rc = not_what_it_says(&j, e);
+        goto out;
+    }
+    rc = store_has(&r->store, &r->where, &j.object, e);
+    if (rc == STORE_ABSENT)
+        rc = store_new(&j, compress, report, e);
+    else if (rc == 0)
+        rc = STORE_EXISTS;
+    if (rc == STORE_EXISTS) /* now, or since another archiver was faster */
+        rc = already_there(&j, e);
+out:
+    os_drop(&j.fd);
+    return rc;
+}
