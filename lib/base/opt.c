@@ -222,6 +222,8 @@ static int take_long(struct parser *p, const char *s, struct err *e)
         return OPT_HELP;
     if (o == NULL && text == NULL && same_name("version", s, n))
         return OPT_VERSION;
+    if (o == NULL && text == NULL && same_name("man", s, n))
+        return OPT_MAN;
     if (o == NULL)
         return take_negation(p, s, n, text, e);
     if (takes_value(o))

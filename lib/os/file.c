@@ -179,6 +179,43 @@ int os_size(int fd, uint64_t *size, const char *what, struct err *err)
     return 0;
 }
 
+/* Where the filesystem cannot allocate without writing. */
+static int write_zeros(int fd, uint64_t at, uint64_t size, const char *what, struct err *err)
+{
+    uint8_t zeros[16 * 1024];
+
+    memset(zeros, 0, sizeof zeros);
+    while (at < size) {
+        size_t len = size - at < sizeof zeros ? (size_t)(size - at) : sizeof zeros;
+
+        if (os_pwrite_full(fd, zeros, len, at, what, err) < 0)
+            return -1;
+        at += len;
+    }
+    return 0;
+}
+
+int os_extend(int fd, uint64_t size, const char *what, struct err *err)
+{
+    uint64_t now;
+    int rc;
+
+    if (os_size(fd, &now, what, err) < 0)
+        return -1;
+    if (now >= size)
+        return 0;
+    if (size > INT64_MAX)
+        return err_set(err, ERR_INTERNAL, "could not extend \"%s\": size out of range", what);
+    do {
+        rc = os_sys->fallocate(fd, 0, (off_t)now, (off_t)(size - now));
+    } while (rc != 0 && errno == EINTR);
+    if (rc == 0)
+        return 0;
+    if (errno == ENOTSUP || errno == ENOSYS || errno == EINVAL)
+        return write_zeros(fd, now, size, what, err);
+    return err_sys(err, errno, "could not extend \"%s\"", what);
+}
+
 int os_truncate(int fd, uint64_t size, const char *what, struct err *err)
 {
     int rc;
@@ -189,20 +226,6 @@ int os_truncate(int fd, uint64_t size, const char *what, struct err *err)
     if (rc != 0)
         return err_sys(err, errno, "could not set the size of \"%s\"", what);
     return 0;
-}
-
-int os_extend(int fd, uint64_t size, const char *what, struct err *err)
-{
-    int rc;
-
-    do
-        rc = os_sys->fallocate(fd, 0, 0, (off_t)size);
-    while (rc != 0 && errno == EINTR);
-    if (rc == 0)
-        return 0;
-    if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO)
-        return err_sys(err, errno, "could not extend \"%s\"", what);
-    return os_truncate(fd, size, what, err);
 }
 
 int os_chmod(int fd, mode_t mode, const char *what, struct err *err)

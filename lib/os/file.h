@@ -57,11 +57,13 @@ int os_stat(const char *path, struct stat *st, struct err *err);
 /* The size of a regular file; anything else is an error. */
 int os_size(int fd, uint64_t *size, const char *what, struct err *err);
 
-int os_truncate(int fd, uint64_t size, const char *what, struct err *err);
-
-/* Makes a file longer, to `size`, by zeros that have their room on the disk, so that writing them
- * later cannot meet a full one; where the filesystem cannot reserve, by a gap. */
+/*
+ * Makes a file longer, with zeros on blocks that are allocated now, not when they are written
+ * later. A file that is that long already is left as it is.
+ */
 int os_extend(int fd, uint64_t size, const char *what, struct err *err);
+
+int os_truncate(int fd, uint64_t size, const char *what, struct err *err);
 
 int os_chmod(int fd, mode_t mode, const char *what, struct err *err);
 int os_chown(int fd, uid_t uid, gid_t gid, const char *what, struct err *err);

@@ -174,6 +174,8 @@ int os_watch_run(const struct os_watch *watch, int *status, struct err *err)
 
     os_signal_hold(watch->signals);
     os_signal_held(watch->signals, &held);
+    if (os_signal_check(err) < 0) /* caught before, where main used os_signal_catch */
+        return -1;
     if (os_sys->pipe2(fds, O_CLOEXEC) != 0)
         return err_sys(err, errno, "could not create a pipe");
     child.pipe = fds[0];

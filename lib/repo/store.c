@@ -255,13 +255,21 @@ int store_each_wal(struct store *s, const struct store_lineage *l, uint32_t time
     return each_name(s, path, false, fn, arg, e);
 }
 
-/* Small pieces are gathered: an SD card and a system call both like large writes. */
+/* Small pieces are gathered: an SD card and a system call both like large writes.  The kernel is
+ * asked to start writing at once, so that the disk works while the next piece is compressed. */
 static int put_flush(struct store_put *put, struct err *e)
 {
     size_t held = put->held;
 
     put->held = 0;
-    return held == 0 ? 0 : publish_write(&put->publish, put->buffer, held, e);
+    if (held == 0)
+        return 0;
+    if (publish_write(&put->publish, put->buffer, held, e) != 0)
+        return -1;
+    put->flushed += held;
+    if (held == STORE_BUFFER)
+        os_hint_writeback(publish_fd(&put->publish), put->flushed - held, held);
+    return 0;
 }
 
 static int put_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
@@ -310,6 +318,7 @@ int store_put_begin(struct store_writer *w, const struct store_lineage *l,
     sink_init(&put->sink, &put_ops, PHASE_STORE);
     put->publish = (struct publish)PUBLISH_INIT;
     put->total = 0;
+    put->flushed = 0;
     put->held = 0;
     object_dir(l, n, put->dir);
     store_show(l, n, put->shown);

@@ -25,7 +25,7 @@
 /* Answers that are not errors. */
 enum { STORE_ABSENT = 1, STORE_EXISTS = 2 };
 
-enum { STORE_BUFFER = 256 * 1024, STORE_PATH_MAX = 256, STORE_TEXT_MAX = 16 * 1024 * 1024 };
+enum { STORE_BUFFER = 512 * 1024, STORE_PATH_MAX = 256, STORE_TEXT_MAX = 16 * 1024 * 1024 };
 
 struct store {
     struct os_root root;
@@ -104,7 +104,8 @@ struct store_put {
     struct publish publish;
     char dir[STORE_PATH_MAX];
     char shown[STORE_PATH_MAX];
-    uint64_t total; /* bytes taken */
+    uint64_t total;   /* bytes taken, */
+    uint64_t flushed; /* and handed to the kernel */
     size_t held;
     uint8_t buffer[STORE_BUFFER];
 };

@@ -20,7 +20,7 @@
 #include "repo/repo.h"
 #include "repo/store.h"
 
-enum { WAL_PUT_IO = 256 * 1024, WAL_PUT_TEXT_MAX = 1024 * 1024 };
+enum { WAL_PUT_IO = 512 * 1024, WAL_PUT_TEXT_MAX = 1024 * 1024 };
 
 enum wal_put_answer { WAL_PUT_STORED = 0, WAL_PUT_SAME = 1 };
 
