@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     struct err e = {0};
     int rc;
 
-    os_signal_catch(OS_SIGNAL_ALL);
+    os_signal_hold(OS_SIGNAL_ALL);
     settings_init(&settings);
     sets[0] = settings_options(&settings);
     rc = opt_parse(&program, sets, 1, argc, argv, &args, &e);

@@ -84,6 +84,28 @@ static bool decode_sealed_part(struct frame_head *h, struct cur *c)
            cur_copy(c, h->stream, 24);
 }
 
+/* The bytes behind magic and version, as they are. */
+static bool decode_fields(struct frame_head *h, struct cur *c, uint8_t *flags, uint16_t *sealed_len)
+{
+    uint8_t kind;
+    uint8_t name_len;
+
+    if (!cur_u8(c, &kind) || !cur_u8(c, flags) || !cur_u8(c, &h->codec) || !cur_u8(c, &name_len) ||
+        !cur_u16(c, sealed_len) || !cur_u64(c, &h->system_id) || !cur_u32(c, &h->timeline) ||
+        !cur_u32(c, &h->segment_size) || !cur_u64(c, &h->lsn) || !cur_copy(c, h->repo_id, 16) ||
+        name_len > FRAME_NAME_MAX || !cur_copy(c, h->name, name_len))
+        return false;
+    h->kind = (enum object_kind)kind;
+    return name_len > 0 && strlen(h->name) == name_len;
+}
+
+static bool is_known(const struct frame_head *h, uint8_t flags)
+{
+    return h->kind >= KIND_SEGMENT && h->kind <= KIND_LAST &&
+           (flags & ~(FLAG_SEALED | FLAG_METADATA_BODY)) == 0 &&
+           (h->codec == CODEC_LZ4 || h->codec == CODEC_PACK);
+}
+
 int frame_head_decode(struct frame_head *h, const uint8_t *bytes, size_t len, size_t *frame_len,
                       struct err *e)
 {
@@ -91,7 +113,7 @@ int frame_head_decode(struct frame_head *h, const uint8_t *bytes, size_t len, si
     const uint8_t *magic;
     uint16_t version;
     uint16_t sealed_len;
-    uint8_t kind, flags, name_len;
+    uint8_t flags;
 
     memset(h, 0, sizeof *h);
     if (open_frame(&c, MAGIC_HEAD, FRAME_HEAD_MAX, "header", frame_len, e) != 0)
@@ -103,19 +125,12 @@ int frame_head_decode(struct frame_head *h, const uint8_t *bytes, size_t len, si
                       (unsigned)version, VERSION);
         return err_hint(e, "Use a newer version of Walden.");
     }
-    if (!cur_u8(&c, &kind) || !cur_u8(&c, &flags) || !cur_u8(&c, &h->codec) ||
-        !cur_u8(&c, &name_len) || !cur_u16(&c, &sealed_len) || !cur_u64(&c, &h->system_id) ||
-        !cur_u32(&c, &h->timeline) || !cur_u32(&c, &h->segment_size) || !cur_u64(&c, &h->lsn) ||
-        !cur_copy(&c, h->repo_id, 16) || name_len < 1 || name_len > FRAME_NAME_MAX ||
-        !cur_copy(&c, h->name, name_len))
+    if (!decode_fields(h, &c, &flags, &sealed_len))
         return damaged(e, "header is incomplete");
-    h->kind = (enum object_kind)kind;
+    if (!is_known(h, flags))
+        return damaged(e, "header has an unknown kind, flag or codec");
     h->sealed = (flags & FLAG_SEALED) != 0;
     h->metadata_body = (flags & FLAG_METADATA_BODY) != 0;
-    if (kind < KIND_SEGMENT || kind > KIND_LAST ||
-        (flags & ~(FLAG_SEALED | FLAG_METADATA_BODY)) != 0 ||
-        (h->codec != CODEC_LZ4 && h->codec != CODEC_PACK) || strlen(h->name) != name_len)
-        return damaged(e, "header has an unknown kind, flag or codec");
     if (sealed_len != (h->sealed ? FRAME_SEALED_PART : 0) ||
         (h->sealed && !decode_sealed_part(h, &c)) || c.left != 0)
         return damaged(e, "header has the wrong length");

@@ -53,7 +53,7 @@ struct trust_certificate {
     uint8_t sign[SECRET_KEY];
     uint8_t issuer[SECRET_KEY];
     uint8_t signature[FRAME_SIGNATURE];
-    uint64_t system_id;
+    uint64_t system_id; /* 0: every lineage of the cluster */
     const char *cluster;
     const char *host;
 };

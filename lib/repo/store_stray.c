@@ -85,8 +85,6 @@ static int look_at(struct walk *w, const struct place *p, const char *name, enum
         below.tli = below.path + len + 1;
     else
         below.hi = below.path + len + 1;
-    if (p->level == 1)
-        below.tli = below.path + len - 8;
     return look(w, &below, e);
 }
 
@@ -96,13 +94,15 @@ static int look(struct walk *w, struct place *p, struct err *e)
     int fd = -1;
     int rc = os_root_at(&w->store->root, p->path, O_RDONLY | O_DIRECTORY, 0, &fd, e);
 
+    if (rc == OS_ABSENT)
+        return 0;
     if (rc == 0)
         rc = os_dir_names(fd, &names, NAMES_MAX, p->path, e);
     os_drop(&fd);
     for (size_t i = 0; rc == 0 && i < names.n; i++)
         rc = look_at(w, p, os_name_at(&names, i), (enum os_dir_type)names.list[i].type, e);
     os_names_fini(&names);
-    return rc == OS_ABSENT ? 0 : rc;
+    return rc;
 }
 
 int store_each_stray(struct store *s, const struct store_lineage *l, uint32_t segment_size,

@@ -147,6 +147,54 @@ static void test_transfers(void)
     os_drop(&fd);
 }
 
+static int no_fallocate(int fd, int mode, off_t at, off_t len)
+{
+    (void)fd;
+    (void)mode;
+    (void)at;
+    (void)len;
+    errno = odd.errnum;
+    return -1;
+}
+
+static void test_extend(void)
+{
+    static const int errs[] = {0, ENOTSUP, ENOSYS};
+    struct err err = {0};
+    int fd;
+
+    for (size_t i = 0; i < sizeof errs / sizeof *errs; i++) {
+        uint8_t in[100001];
+        uint8_t sum = 0;
+        size_t got = 0;
+        struct stat st;
+
+        table = os_sys_real;
+        if (errs[i] != 0)
+            table.fallocate = no_fallocate;
+        odd.errnum = errs[i];
+        os_sys = &table;
+        OK(os_open(path_of("odd"), O_RDWR | O_CREAT | O_TRUNC, 0600, &fd, &err) == 0 &&
+               os_write_full(fd, "abc", 3, "odd", &err) == 0 &&
+               os_extend(fd, 100000, "odd", &err) == 0 && os_extend(fd, 50, "odd", &err) == 0 &&
+               os_pread_full(fd, in, sizeof in, 0, &got, "odd", &err) == 0 && got == 100000,
+           "made longer, never shorter %s", err.msg);
+        for (size_t at = 3; at < got; at++)
+            sum |= in[at];
+        OK(sum == 0 && memcmp(in, "abc", 3) == 0 && fstat(fd, &st) == 0 &&
+               st.st_blocks * 512 >= 100000,
+           "with zeros, on blocks of its own");
+        os_drop(&fd);
+    }
+    table.fallocate = no_fallocate;
+    odd.errnum = ENOSPC;
+    OK(os_open(path_of("odd"), O_RDWR, 0, &fd, &err) == 0 &&
+           os_extend(fd, 200000, "odd", &err) < 0 && err.sys == ENOSPC,
+       "a full disk: %s", err.msg);
+    os_drop(&fd);
+    os_sys = &os_sys_real;
+}
+
 static void test_opening(void)
 {
     struct err err = {0};
@@ -305,6 +353,7 @@ int main(void)
         return 1;
     test_transfers();
     test_opening();
+    test_extend();
     test_small();
     test_secrets();
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)

@@ -373,6 +373,8 @@ static void test_inherited(void)
 static void test_catch(void)
 {
     struct err err = {0};
+    int status;
+    int want = 0;
 
     os_signal_catch(OS_SIGNAL_ALL);
     OK(os_signal_got() == 0 && os_signal_check(&err) == 0, "nothing caught yet");
@@ -380,6 +382,8 @@ static void test_catch(void)
     (void)raise(SIGTERM);
     OK(os_signal_got() == SIGINT && os_signal_check(&err) < 0 && err.code == ERR_INTERRUPTED,
        "the first one is kept: %s", err.msg);
+    OK(run(answer, &want, 1000, &status, &err) < 0 && err.code == ERR_INTERRUPTED && status == -1,
+       "no work is begun then");
     os_signal_forget();
     OK(os_signal_got() == 0, "and can be forgotten");
     os_signal_default();

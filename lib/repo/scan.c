@@ -1,0 +1,467 @@
+#include "repo/scan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "os/signal.h"
+#include "pg/join.h"
+#include "repo/store_stray.h"
+
+/* From PostgreSQL's epoch to ours. */
+static const int64_t EPOCH_2000 = INT64_C(946684800) * USEC_PER_SEC;
+
+/* A scan on its way. */
+struct run {
+    struct scan *scan;
+    struct repo *repo;
+    const struct scan_how *how;
+    struct object_reader *reader;
+    struct join join;
+    struct wal_summary summary;
+    uint32_t tli; /* being listed */
+    uint64_t done;
+    uint64_t total;
+};
+
+void scan_init(struct scan *s)
+{
+    memset(s, 0, sizeof *s);
+    coverage_init(&s->cover, 0);
+    problems_init(&s->problems);
+    scan_extras_init(&s->extras, SCAN_EXTRAS_MAX);
+}
+
+void scan_fini(struct scan *s)
+{
+    coverage_fini(&s->cover);
+    problems_fini(&s->problems);
+    scan_extras_fini(&s->extras);
+}
+
+static bool is_chosen(const struct run *run, tli_t tli)
+{
+    return run->how->timeline == 0 || run->how->timeline == tli;
+}
+
+/* --- names --- */
+
+static int list_name(void *arg, const char *leaf, struct err *e)
+{
+    struct run *run = arg;
+    struct scan *s = run->scan;
+    struct walname n;
+    uint64_t segno;
+
+    /* Names that do not belong here are found by the search for strays. */
+    if (!walname_parse(leaf, &n) || n.kind == WALNAME_HISTORY || n.tli != run->tli ||
+        !walname_segno(&n, s->cover.segsize, &segno))
+        return 0;
+    run->total += is_chosen(run, n.tli) ? 1 : 0;
+    if (n.kind == WALNAME_SEGMENT) {
+        struct coverage_row row = {.segno = segno,
+                                   .tli = n.tli,
+                                   .first_time = COVERAGE_NO_TIME,
+                                   .last_time = COVERAGE_NO_TIME,
+                                   .join = JOIN_FIRST};
+
+        return coverage_add(&s->cover, &row, e);
+    }
+    return scan_extras_push(&s->extras,
+                            (struct scan_extra){.segno = segno,
+                                                .tli = n.tli,
+                                                .offset = n.offset,
+                                                .last_time = COVERAGE_NO_TIME,
+                                                .partial = n.kind == WALNAME_PARTIAL},
+                            e);
+}
+
+static int list_group(void *arg, uint32_t group, struct err *e)
+{
+    struct run *run = arg;
+
+    if (os_signal_check(e) != 0)
+        return -1;
+    return store_each_wal(&run->repo->store, &run->repo->where, run->tli, group, list_name, run, e);
+}
+
+static int list_timeline(void *arg, uint32_t timeline, struct err *e)
+{
+    struct run *run = arg;
+
+    if (timeline == 0)
+        return 0;
+    run->tli = timeline;
+    if (coverage_timeline(&run->scan->cover, timeline, e) == NULL)
+        return -1;
+    return store_each_group(&run->repo->store, &run->repo->where, timeline, list_group, run, e);
+}
+
+static int stray(void *arg, enum store_stray what, const char *path, struct err *e)
+{
+    struct run *run = arg;
+    char name[PROBLEM_PATH_MAX];
+    char text[] = "an unfinished file whose writer is gone";
+    char misplaced[] = "no file or directory of this name belongs here";
+    struct problem one = {.name = name};
+
+    (void)snprintf(name, sizeof name, "%s", path);
+    one.kind = what == STORE_STRAY_TEMP ? PROBLEM_TEMP : PROBLEM_MISPLACED;
+    one.what = what == STORE_STRAY_TEMP ? text : misplaced;
+    return problems_add(&run->scan->problems, &one, e);
+}
+
+/* --- one object --- */
+
+/* Is the failure about this object, so that the next one may be looked at? */
+static bool is_about_object(const struct err *e)
+{
+    switch (e->code) {
+    case ERR_DAMAGED:
+    case ERR_REFUSED:
+    case ERR_KEY:
+    case ERR_IO:
+        return true;
+    case ERR_NONE:
+    case ERR_USAGE:
+    case ERR_CONFIG:
+    case ERR_NOMEM:
+    case ERR_UNREACHABLE:
+    case ERR_TIMEOUT:
+    case ERR_HOLE:
+    case ERR_INTERRUPTED:
+    case ERR_INTERNAL:
+        break;
+    }
+    return false;
+}
+
+/* Turns the failure in *e into a problem of the object; -1 when it is not about the object. */
+static int complain(struct run *run, const struct walname *name, const char *leaf, bool differs,
+                    struct err *e)
+{
+    char text[WALNAME_MAX];
+    struct problem one = {.tli = name->tli, .name = text, .what = e->msg};
+
+    if (!differs && !is_about_object(e))
+        return -1;
+    (void)snprintf(text, sizeof text, "%s", leaf);
+    if (differs)
+        one.kind = PROBLEM_SUMMARY;
+    else if (e->code == ERR_REFUSED)
+        one.kind = PROBLEM_REFUSED;
+    else
+        one.kind = e->code == ERR_KEY ? PROBLEM_KEY : PROBLEM_DAMAGED;
+    if (name->kind == WALNAME_SEGMENT &&
+        walname_segno(name, run->scan->cover.segsize, &one.first))
+        one.end = one.first + 1;
+    if (problems_add(&run->scan->problems, &one, e) != 0)
+        return -1;
+    err_clear(e);
+    return 0;
+}
+
+/* Keys that are here open what they can; `deep` says so when it needs more. */
+static int unlock(struct run *run, struct err *e)
+{
+    struct err quiet = {0};
+    struct repo *r = run->repo;
+
+    if (run->how->deep != NULL && r->has_secret)
+        return object_unlock(run->reader, &r->secret, e);
+    if (r->has_host && object_unlock_metadata(run->reader, &r->host, &quiet) == 0)
+        return 0;
+    /* Without the metadata the join compares less; that is no fault of the object. */
+    err_clear(&quiet);
+    return r->has_secret && object_unlock(run->reader, &r->secret, &quiet) != 0 ? 0 : 0;
+}
+
+/* Does the header say what the name says? */
+static int check_place(const struct run *run, const struct walname *n, struct err *e)
+{
+    const struct frame_head *h = &run->reader->head;
+    const struct facts *f = &run->summary.facts;
+    uint64_t segno = 0;
+    lsn_t start;
+
+    if (h->timeline != n->tli || h->segment_size != run->scan->cover.segsize)
+        return err_set(e, ERR_DAMAGED, "\"%s\": its header is of another timeline or segment size",
+                       run->reader->source->name);
+    if (n->kind != WALNAME_SEGMENT && n->kind != WALNAME_PARTIAL)
+        return 0;
+    (void)walname_segno(n, h->segment_size, &segno); /* it was listed by this */
+    start = walname_start(segno, h->segment_size);
+    if (h->lsn != start || run->reader->tail.plain_size != h->segment_size || f->start != start ||
+        f->tli != n->tli || f->segsize != h->segment_size || f->sysid != h->system_id)
+        return err_set(e, ERR_DAMAGED, "\"%s\": its header or summary is of another segment",
+                       run->reader->source->name);
+    return 0;
+}
+
+/* What the trailer tells.  The metadata is freed by the caller. */
+static int read_summary(struct run *run, const struct walname *n, uint8_t **meta,
+                        struct wal_branches *branches, struct err *e)
+{
+    const struct frame_tail *t = &run->reader->tail;
+    struct wal_summary *s = &run->summary;
+
+    memset(s, 0, sizeof *s);
+    if (n->kind == WALNAME_HISTORY) {
+        if (wal_branches_decode(branches, t->public_part, t->public_len, e) == 0)
+            return 0;
+        return err_context(e, "\"%s\"", run->reader->source->name);
+    }
+    if (n->kind == WALNAME_BACKUP)
+        return 0;
+    if (facts_decode(t->public_part, t->public_len, &s->facts, e) != 0)
+        return err_context(e, "\"%s\"", run->reader->source->name);
+    if (run->reader->head.sealed && !run->reader->has_metadata)
+        return 0;
+    if (object_metadata(run->reader, meta, &s->meta_len, e) != 0)
+        return -1;
+    s->meta = *meta;
+    return 0;
+}
+
+/* Answers of look. */
+enum { LOOK_GONE = 1, LOOK_LOST = 2 };
+
+/*
+ * Opens an object, reads its summary and, with `deep`, its content.  0: run->summary is filled,
+ * with metadata in *meta (freed by the caller); LOOK_GONE; LOOK_LOST: a problem was noted; -1.
+ */
+static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **meta,
+                struct wal_branches *branches, struct err *e)
+{
+    struct object_want want = {.name = leaf, .system_id = run->repo->where.system_id};
+    struct scan_object object = {.reader = run->reader, .branches = branches};
+    struct store_name at;
+    struct walname name;
+    struct store_object o;
+    int rc;
+
+    *meta = NULL;
+    if (!wal_object_name(leaf, &name, &at))
+        return err_set(e, ERR_INTERNAL, "\"%s\" is not the name of a WAL file", leaf);
+    if (os_signal_check(e) != 0)
+        return -1;
+    want.kind = at.kind;
+    rc = store_get(&run->repo->store, &run->repo->where, &at, &o, e);
+    if (rc == STORE_ABSENT)
+        return LOOK_GONE;
+    if (rc != 0)
+        return complain(run, &name, leaf, false, e) == 0 ? LOOK_LOST : -1;
+    *stored = o.source.size;
+    run->scan->objects++;
+    run->scan->stored += o.source.size;
+    rc = object_open(run->reader, &o.source, &run->repo->trust, &want, e);
+    if (rc == 0) {
+        rc = unlock(run, e);
+        if (rc == 0)
+            rc = read_summary(run, &name, meta, branches, e);
+        if (rc == 0)
+            rc = check_place(run, &name, e);
+        object.name = &name;
+        object.facts = at.kind == KIND_SEGMENT || at.kind == KIND_PARTIAL ? &run->summary.facts
+                                                                          : NULL;
+        if (rc == 0 && run->how->deep != NULL && is_chosen(run, name.tli))
+            rc = run->how->deep(run->how->arg, &object, &run->summary, e);
+        object_close(run->reader);
+    }
+    store_release(&o);
+    if (rc == SCAN_DIFFERS)
+        return complain(run, &name, leaf, true, e);
+    if (rc < 0)
+        return complain(run, &name, leaf, false, e) == 0 ? LOOK_LOST : -1;
+    return 0;
+}
+
+static void step(struct run *run)
+{
+    run->done++;
+    if (run->how->progress != NULL)
+        run->how->progress(run->how->progress_arg, run->done, run->total);
+}
+
+/* --- histories --- */
+
+static int read_history(struct run *run, tli_t tli, struct err *e)
+{
+    struct coverage_timeline *t;
+    struct wal_branches b;
+    char leaf[WALNAME_MAX];
+    uint8_t *meta = NULL;
+    uint64_t stored = 0;
+    int rc;
+
+    walname_history(leaf, tli);
+    wal_branches_init(&b, WAL_BRANCHES_MAX);
+    rc = look(run, leaf, &stored, &meta, &b, e);
+    free(meta);
+    if (rc == 0 && coverage_branches(&run->scan->cover, tli, &b, e) != 0) {
+        struct walname name = {.kind = WALNAME_HISTORY, .tli = tli};
+
+        rc = complain(run, &name, leaf, false, e) == 0 ? (int)LOOK_LOST : -1;
+    }
+    if (rc == LOOK_LOST) {
+        t = coverage_timeline(&run->scan->cover, tli, e);
+        if (t == NULL)
+            rc = -1;
+        else
+            t->history = COVERAGE_HISTORY_LOST;
+    }
+    wal_branches_fini(&b);
+    step(run);
+    return rc < 0 ? -1 : 0;
+}
+
+static int read_histories(struct run *run, struct err *e)
+{
+    struct coverage_timelines *known = &run->scan->cover.timelines;
+    tli_t after = 0;
+
+    /* By number, since a history may make known timelines that left nothing else. */
+    for (size_t i = 0; i < known->n;) {
+        tli_t tli = known->v[i].tli;
+
+        if (tli > after && tli > 1 && read_history(run, tli, e) != 0)
+            return -1;
+        after = tli > after ? tli : after;
+        while (i < known->n && known->v[i].tli <= after)
+            i++;
+    }
+    return 0;
+}
+
+/* --- segments --- */
+
+static void fill_row(struct coverage_row *row, const struct facts *f)
+{
+    row->state = COVERAGE_GOOD;
+    row->end = f->end;
+    if (f->commits > 0) {
+        row->first_time = f->commit_times.first + EPOCH_2000;
+        row->last_time = f->commit_times.last + EPOCH_2000;
+    }
+    if (f->damages == 0)
+        return;
+    row->state = COVERAGE_DAMAGED;
+    row->at = f->damage[0].lsn;
+    row->reason = f->damage[0].reason > 255 ? 255 : (uint8_t)f->damage[0].reason;
+}
+
+static int read_segment(struct run *run, struct coverage_row *row, struct err *e)
+{
+    char leaf[WALNAME_MAX];
+    uint8_t *meta;
+    int rc;
+
+    walname_segment(leaf, row->tli, row->segno, run->scan->cover.segsize);
+    rc = look(run, leaf, &row->stored, &meta, NULL, e);
+    if (rc == 0) {
+        fill_row(row, &run->summary.facts);
+        row->join = (uint8_t)join_step(&run->join, &run->summary);
+    } else {
+        row->state = rc == LOOK_GONE ? COVERAGE_GONE : COVERAGE_LOST;
+        join_init(&run->join);
+    }
+    free(meta);
+    step(run);
+    return rc < 0 ? -1 : 0;
+}
+
+/* The first segment of a timeline goes on where one of an ancestor ends. */
+static int seed_join(struct run *run, const struct coverage_timeline *t,
+                     const struct coverage_row *first, struct err *e)
+{
+    struct scan_how shallow = {.timeline = UINT32_MAX};
+    const struct scan_how *how = run->how;
+    const struct coverage_row *before = NULL;
+    char leaf[WALNAME_MAX];
+    uint64_t stored;
+    uint8_t *meta;
+    int rc;
+
+    join_init(&run->join);
+    if (first->segno == coverage_birth(&run->scan->cover, t))
+        before = coverage_before_birth(&run->scan->cover, t);
+    if (before == NULL || before->state == COVERAGE_LOST || before->state == COVERAGE_GONE)
+        return 0;
+    walname_segment(leaf, before->tli, before->segno, run->scan->cover.segsize);
+    run->how = &shallow;
+    rc = look(run, leaf, &stored, &meta, NULL, e);
+    run->how = how;
+    run->scan->objects -= rc == LOOK_GONE ? 0 : 1;
+    run->scan->stored -= rc == LOOK_GONE ? 0 : stored;
+    if (rc == 0)
+        (void)join_step(&run->join, &run->summary); /* the first of a path has nothing to join */
+    free(meta);
+    return rc < 0 ? -1 : 0;
+}
+
+static int read_segments(struct run *run, struct err *e)
+{
+    struct coverage *c = &run->scan->cover;
+
+    for (size_t k = 0; k < c->timelines.n; k++) {
+        const struct coverage_timeline *t = &c->timelines.v[k];
+
+        if (t->rows == 0 || !is_chosen(run, t->tli))
+            continue;
+        if (seed_join(run, t, &c->rows.v[t->row], e) != 0)
+            return -1;
+        for (size_t i = t->row; i < t->row + t->rows; i++)
+            if (read_segment(run, &c->rows.v[i], e) != 0)
+                return -1;
+    }
+    return 0;
+}
+
+/* --- partials and backup histories --- */
+
+static int read_extra(struct run *run, struct scan_extra *x, struct err *e)
+{
+    uint32_t segsize = run->scan->cover.segsize;
+    char leaf[WALNAME_MAX];
+    uint8_t *meta;
+    int rc;
+
+    if (x->partial)
+        walname_partial(leaf, x->tli, x->segno, segsize);
+    else
+        walname_backup(leaf, x->tli, walname_start(x->segno, segsize) + x->offset, segsize);
+    rc = look(run, leaf, &x->stored, &meta, NULL, e);
+    free(meta);
+    if (rc == 0 && x->partial) {
+        x->end = run->summary.facts.end;
+        if (run->summary.facts.commits > 0)
+            x->last_time = run->summary.facts.commit_times.last + EPOCH_2000;
+    }
+    step(run);
+    return rc < 0 ? -1 : 0;
+}
+
+int scan_lineage(struct scan *s, struct repo *r, const struct scan_how *how,
+                 struct object_reader *reader, struct err *e)
+{
+    static struct run run; /* some kilobytes of join; one scan at a time */
+
+    run = (struct run){.scan = s, .repo = r, .how = how, .reader = reader};
+    s->cover.segsize = r->lineage.segment_size;
+    if (store_each_timeline(&r->store, &r->where, list_timeline, &run, e) != 0)
+        return -1;
+    run.total += s->cover.timelines.n;
+    if (store_each_stray(&r->store, &r->where, s->cover.segsize, stray, &run, e) != 0 ||
+        read_histories(&run, e) != 0)
+        return -1;
+    /* Gives each timeline its rows and its place in the tree, for the joins. */
+    if (coverage_finish(&s->cover, e) != 0 || read_segments(&run, e) != 0)
+        return -1;
+    for (size_t i = 0; i < s->extras.n; i++)
+        if (is_chosen(&run, s->extras.v[i].tli) && read_extra(&run, &s->extras.v[i], e) != 0)
+            return -1;
+    if (coverage_finish(&s->cover, e) != 0)
+        return -1;
+    return problems_derive(&s->problems, &s->cover, how->timeline, e);
+}

@@ -1,0 +1,86 @@
+/*
+ * scan: looks at everything that the WAL tree of a lineage holds.
+ *
+ * First all names are listed, then each object is opened: two small reads, which prove header,
+ * trailer and signature and give the facts.  Neighbours are joined on the way (pg/join), with
+ * checksums where the metadata can be read.  What is wrong with one object is a problem, not an
+ * error: the scan goes on.  Nothing is changed, and no secret key is needed.
+ *
+ * With `deep` each object is read back as well (repo/verify).
+ */
+#ifndef REPO_SCAN_H
+#define REPO_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/vec.h"
+#include "object/reader.h"
+#include "pg/walname.h"
+#include "pg/walwalk.h"
+#include "repo/coverage.h"
+#include "repo/problem.h"
+#include "repo/repo.h"
+#include "repo/wal.h"
+
+enum { SCAN_EXTRAS_MAX = 1 << 22 };
+
+/* A .partial or .backup file. */
+struct scan_extra {
+    uint64_t segno;
+    uint64_t stored;
+    lsn_t end;         /* partial: of valid data; 0 when not known */
+    int64_t last_time; /* partial: of its commits; COVERAGE_NO_TIME when there are none */
+    tli_t tli;
+    uint32_t offset; /* backup: where it started in its segment */
+    bool partial;
+};
+VEC_DECLARE(scan_extras, struct scan_extra);
+
+struct scan {
+    struct coverage cover;
+    struct problems problems;
+    struct scan_extras extras; /* by timeline and segment */
+    uint64_t objects;          /* opened */
+    uint64_t stored;           /* their bytes */
+};
+
+/* An open object, for `deep`. */
+struct scan_object {
+    const struct walname *name;
+    struct object_reader *reader;      /* unlocked with whatever keys are here */
+    const struct facts *facts;         /* segments and partials: what is stored, decoded */
+    const struct wal_branches *branches; /* histories: likewise */
+};
+
+enum { SCAN_DIFFERS = 1 };
+
+/*
+ * Reads one object back.  May fill *found with what its content really says, which is then used to
+ * join it with its neighbours; what found->meta points to must stay until the next call.  0; -1,
+ * or SCAN_DIFFERS when it is sound but its summary does not tell what is in it, both with *e.
+ */
+typedef int (*scan_deep_fn)(void *arg, const struct scan_object *o, struct wal_summary *found,
+                            struct err *e);
+
+struct scan_how {
+    tli_t timeline; /* look into this one only (0: all); the others are only listed */
+    scan_deep_fn deep;
+    void *arg;
+    void (*progress)(void *arg, uint64_t done, uint64_t total); /* may be NULL */
+    void *progress_arg;
+};
+
+void scan_init(struct scan *s);
+void scan_fini(struct scan *s);
+
+/*
+ * Scans the current lineage of r into *s (initialised) and derives all problems.  reader is
+ * scratch.  0, or -1 for what ends a scan: no memory, a signal, the repository is gone.
+ */
+int scan_lineage(struct scan *s, struct repo *r, const struct scan_how *how,
+                 struct object_reader *reader, struct err *e) __attribute__((warn_unused_result));
+
+#endif
