@@ -17,7 +17,8 @@ enum { SALT = 16, SECRETS = 64, SEALED = SECRETS + SECRET_PART_EXTRA };
 
 _Static_assert(SALT == crypto_pwhash_argon2id_SALTBYTES, "salt of Argon2id");
 
-struct protected {
+struct protected
+{
     struct key_public known;
     uint64_t ops;
     uint64_t memory;
@@ -92,7 +93,8 @@ static int read_argon(struct protected *p, const struct record *r, const struct 
     if (record_expect(r, l, 4, e) != 0)
         return -1;
     if (parse_u64(l->word[1], crypto_pwhash_argon2id_OPSLIMIT_MIN, OPS_MAX, &p->ops, &bad) != 0 ||
-        parse_u64(l->word[2], crypto_pwhash_argon2id_MEMLIMIT_MIN, MEMORY_MAX, &p->memory, &bad) != 0)
+        parse_u64(l->word[2], crypto_pwhash_argon2id_MEMLIMIT_MIN, MEMORY_MAX, &p->memory, &bad) !=
+            0)
         return record_bad(r, "it asks for an impossible amount of work", e);
     return record_bytes(r, l, 3, p->salt, SALT, e);
 }
@@ -192,7 +194,8 @@ static int make_key(struct key_recovery *k, const struct protected *p,
     if (same && memcmp(k->box_public, p->known.box_public, SECRET_KEY) == 0)
         return 0;
     key_recovery_wipe(k);
-    return err_set(e, ERR_DAMAGED, "file \"%s\" is damaged: its public and secret keys differ", what);
+    return err_set(e, ERR_DAMAGED, "file \"%s\" is damaged: its public and secret keys differ",
+                   what);
 }
 
 int passphrase_open(struct key_recovery *k, const char *text, size_t text_len, const char *what,
@@ -207,8 +210,7 @@ int passphrase_open(struct key_recovery *k, const char *text, size_t text_len, c
     if (read_file(&p, text, text_len, what, e) != 0 || derive(key, &p, pass, len, e) != 0)
         return -1;
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(secrets, NULL, NULL, p.sealed, SEALED,
-                                                   (const uint8_t *)text, p.bound, nonce,
-                                                   key) != 0)
+                                                   (const uint8_t *)text, p.bound, nonce, key) != 0)
         rc = err_set(e, ERR_KEY, "the passphrase does not open \"%s\"", what);
     else
         rc = make_key(k, &p, secrets, what, e);

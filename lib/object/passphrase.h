@@ -21,7 +21,8 @@ int passphrase_protect(struct buf *out, const struct key_recovery *k, const char
 
 /* Opens one.  ERR_KEY for a wrong passphrase (or a file that was changed on purpose). */
 int passphrase_open(struct key_recovery *k, const char *text, size_t text_len, const char *what,
-                    const char *pass, size_t len, struct err *e) __attribute__((warn_unused_result));
+                    const char *pass, size_t len, struct err *e)
+    __attribute__((warn_unused_result));
 
 /* What such a file says of itself in clear: not proven, for display. */
 int passphrase_public(struct key_public *p, const char *text, size_t text_len, const char *what,

@@ -3,6 +3,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 static const uint8_t zero_nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
 
 int secret_start(struct err *e)
@@ -208,4 +210,62 @@ void secret_write_digest_key(uint8_t out[64], const uint8_t write_key[SECRET_KEY
                              const uint8_t repo_id[16])
 {
     derive(out, 64, write_key, SECRET_KEY, "walden plaintext digest", repo_id, 16);
+}
+
+void secret_entry_key(uint8_t out[SECRET_KEY], const uint8_t content_key[SECRET_KEY])
+{
+    subkey(out, content_key, "walden pack entries");
+}
+
+enum { ENTRY_BOUND = 8 + 16 + 8 + 4 };
+
+static void entry_bound(uint8_t bound[ENTRY_BOUND],
+                        uint8_t nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES],
+                        const struct secret_entry *at)
+{
+    memcpy(nonce, at->pack, 16);
+    put_u64(nonce + 16, at->ordinal);
+    put_u64(bound, at->system_id);
+    memcpy(bound + 8, nonce, 24);
+    put_u32(bound + 32, at->plain_len);
+}
+
+void secret_entry_seal(uint8_t *out, const uint8_t *bytes, size_t len,
+                       const uint8_t key[SECRET_KEY], const struct secret_entry *at)
+{
+    uint8_t bound[ENTRY_BOUND];
+    uint8_t nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
+
+    entry_bound(bound, nonce, at);
+    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(out, NULL, bytes, len, bound, sizeof bound,
+                                                     NULL, nonce, key); /* cannot fail */
+}
+
+int secret_entry_open(uint8_t *out, const uint8_t *bytes, size_t len, const uint8_t key[SECRET_KEY],
+                      const struct secret_entry *at, struct err *e)
+{
+    uint8_t bound[ENTRY_BOUND];
+    uint8_t nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
+
+    entry_bound(bound, nonce, at);
+    if (len < SECRET_PART_EXTRA ||
+        crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, bytes, len, bound, sizeof bound,
+                                                   nonce, key) != 0)
+        return err_set(e, ERR_DAMAGED, "sealed entry is damaged or was changed");
+    return 0;
+}
+
+void secret_page_key(uint8_t out[SECRET_PAGE_KEY], const uint8_t *write_key,
+                     const uint8_t repo_id[16])
+{
+    derive(out, SECRET_PAGE_KEY, write_key != NULL ? write_key : repo_id,
+           write_key != NULL ? SECRET_KEY : 16, "walden page hash", NULL, 0);
+}
+
+uint64_t secret_page_hash(const uint8_t key[SECRET_PAGE_KEY], const uint8_t *page, size_t len)
+{
+    uint8_t hash[crypto_shorthash_BYTES];
+
+    (void)crypto_shorthash(hash, page, len, key); /* cannot fail */
+    return get_u64(hash);
 }

@@ -15,9 +15,10 @@
 #include "object/frame.h"
 
 enum {
-    SECRET_KEY = 32,       /* symmetric keys, X25519 keys, Ed25519 public keys and seeds */
-    SECRET_SIGN = 64,      /* an Ed25519 secret key as libsodium keeps it */
-    SECRET_PART_EXTRA = 16 /* what a part of the trailer grows by */
+    SECRET_KEY = 32,        /* symmetric keys, X25519 keys, Ed25519 public keys and seeds */
+    SECRET_SIGN = 64,       /* an Ed25519 secret key as libsodium keeps it */
+    SECRET_PART_EXTRA = 16, /* what a part of the trailer, or a pack entry, grows by */
+    SECRET_PAGE_KEY = 16
 };
 
 /* Prepares libsodium: once, before anything else here.  Draws nothing, opens nothing lasting. */
@@ -88,5 +89,26 @@ bool secret_object_verify(const uint8_t signature[FRAME_SIGNATURE], const uint8_
 void secret_plain_digest_key(uint8_t out[64], const uint8_t repo_id[16]);
 void secret_write_digest_key(uint8_t out[64], const uint8_t write_key[SECRET_KEY],
                              const uint8_t repo_id[16]);
+
+/* Pack entries (FORMAT.md section 8): the key of all entries born in one pack, and one entry; out
+ * has len + SECRET_PART_EXTRA (seal) or len - SECRET_PART_EXTRA bytes. */
+struct secret_entry {
+    uint64_t system_id;
+    const uint8_t *pack; /* id of the birth pack, 16 bytes */
+    uint64_t ordinal;
+    uint32_t plain_len;
+};
+
+void secret_entry_key(uint8_t out[SECRET_KEY], const uint8_t content_key[SECRET_KEY]);
+void secret_entry_seal(uint8_t *out, const uint8_t *bytes, size_t len,
+                       const uint8_t key[SECRET_KEY], const struct secret_entry *at);
+int secret_entry_open(uint8_t *out, const uint8_t *bytes, size_t len, const uint8_t key[SECRET_KEY],
+                      const struct secret_entry *at, struct err *e);
+
+/* The page hash: SipHash-2-4 under a key made of the write key, or, in a plain repository
+ * (write_key NULL), of the repository's id. */
+void secret_page_key(uint8_t out[SECRET_PAGE_KEY], const uint8_t *write_key,
+                     const uint8_t repo_id[16]);
+uint64_t secret_page_hash(const uint8_t key[SECRET_PAGE_KEY], const uint8_t *page, size_t len);
 
 #endif

@@ -22,7 +22,7 @@ static size_t without_zeros(const uint8_t *bytes, size_t len)
 /* Hands on zeros up to an offset. */
 static int zeros_until(struct object_kept *k, struct sink *next, uint64_t end, struct err *e)
 {
-    static const uint8_t zeros[8192];
+    static uint8_t zeros[8192]; /* not const: then the file does not hold them */
 
     while (k->sent < end) {
         uint64_t left = end - k->sent;
@@ -85,32 +85,38 @@ static void gate_abort(struct sink *s)
 
 static const struct sink_ops gate_ops = {"store", gate_write, gate_finish, gate_abort};
 
-/* Draws the object's keys and fills the sealed part of its header and its key boxes. */
-static int seal_head(struct object_writer *w, struct frame_head *head, struct frame_keys *keys,
-                     struct err *e)
+int object_seal_head(struct secret_content *content, const struct object_seal *with,
+                     struct frame_head *head, struct frame_keys *keys, struct err *e)
 {
-    const struct object_seal *with = w->with;
-    uint8_t body_key[SECRET_KEY];
-
     memset(keys, 0, sizeof *keys);
-    secret_content_new(&w->content);
+    if (with->count < 1 || with->count > FRAME_BOXES_MAX)
+        return err_set(e, ERR_CONFIG, "objects can be sealed to 1 to %d recipients, not %u",
+                       FRAME_BOXES_MAX, with->count);
+    secret_content_new(content);
     memcpy(head->signer, with->host->id, KEY_ID);
     memcpy(head->write_id, with->host->write_id, sizeof head->write_id);
-    memcpy(head->commitment, w->content.commitment, sizeof head->commitment);
-    secret_wrap(head->wrapped, &w->content, with->host->write);
+    memcpy(head->commitment, content->commitment, sizeof head->commitment);
+    secret_wrap(head->wrapped, content, with->host->write);
+    keys->count = with->count;
+    for (unsigned i = 0; i < with->count; i++) {
+        secret_key_id(keys->recipient[i], with->recipient[i]);
+        if (secret_box_seal(keys->box[i], content->key, with->recipient[i], e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Starts the cipher; its header goes into the object's. */
+static void start_seal(struct object_writer *w, struct frame_head *head)
+{
+    uint8_t body_key[SECRET_KEY];
+
     if (head->metadata_body)
         secret_metadata_body(body_key, w->content.metadata);
     else
         memcpy(body_key, w->content.key, SECRET_KEY);
     seal_push_init(&w->seal, body_key, head->stream);
     secret_wipe(body_key, sizeof body_key);
-    keys->count = with->count;
-    for (unsigned i = 0; i < with->count; i++) {
-        secret_key_id(keys->recipient[i], with->recipient[i]);
-        if (secret_box_seal(keys->box[i], w->content.key, with->recipient[i], e) != 0)
-            return -1;
-    }
-    return 0;
 }
 
 /* Links plain digest, compressor, cipher and body digest to the store. */
@@ -155,11 +161,11 @@ int object_writer_begin(struct object_writer *w, struct frame_head *head, bool c
     memcpy(w->repo_id, head->repo_id, 16);
     head->sealed = with != NULL;
     head->codec = CODEC_LZ4;
-    if (with != NULL && (with->count < 1 || with->count > FRAME_BOXES_MAX))
-        return err_set(e, ERR_CONFIG, "objects can be sealed to 1 to %d recipients, not %u",
-                       FRAME_BOXES_MAX, with->count);
-    if (with != NULL && seal_head(w, head, &keys, e) != 0)
-        return -1;
+    if (with != NULL) {
+        if (object_seal_head(&w->content, with, head, &keys, e) != 0)
+            return -1;
+        start_seal(w, head);
+    }
     if (link_chain(w, compress, e) != 0)
         return -1;
     len = frame_head_encode(head, frame);
@@ -177,23 +183,25 @@ int object_writer_write(struct object_writer *w, const uint8_t *bytes, size_t le
 }
 
 /* The stored form of a part of the trailer: as it is, or sealed into `room`, which moves on. */
-static const uint8_t *store_part(const struct object_writer *w, const uint8_t *part, size_t len,
-                                 const uint8_t *key, uint8_t **room, uint32_t *stored)
+static const uint8_t *store_part(const uint8_t *part, size_t len, const uint8_t *key,
+                                 const uint8_t *head_digest, uint8_t **room, uint32_t *stored)
 {
     uint8_t *out = *room;
 
     *stored = (uint32_t)len;
-    if (w->with == NULL || len == 0)
+    if (key == NULL || len == 0)
         return part;
     *stored += SECRET_PART_EXTRA;
-    secret_part_seal(out, part, len, key, w->head_digest);
+    secret_part_seal(out, part, len, key, head_digest);
     *room += *stored;
     return out;
 }
 
-static int write_tail(struct object_writer *w, const struct object_parts *parts, struct err *e)
+int object_write_tail(struct frame_tail *tail, const struct object_parts *parts,
+                      const struct object_seal *with, const struct secret_content *content,
+                      const uint8_t head_digest[DIGEST_STRONG], struct sink *out, struct err *e)
 {
-    bool sealed = w->with != NULL;
+    bool sealed = with != NULL;
     size_t sealed_len = parts->metadata_len + parts->data_len + 2 * (size_t)SECRET_PART_EXTRA;
     uint8_t *memory = malloc(2 * sealed_len + parts->public_len + FRAME_TAIL_FIXED + 256);
     uint8_t *room = memory;
@@ -203,19 +211,19 @@ static int write_tail(struct object_writer *w, const struct object_parts *parts,
 
     if (memory == NULL)
         return err_set(e, ERR_NOMEM, "no memory for a trailer of %zu bytes", sealed_len);
-    w->tail.damaged = parts->damaged;
-    w->tail.public_part = parts->public_part;
-    w->tail.public_len = (uint32_t)parts->public_len;
-    w->tail.metadata_part = store_part(w, parts->metadata_part, parts->metadata_len,
-                                       w->content.metadata, &room, &w->tail.metadata_len);
-    w->tail.data_part =
-        store_part(w, parts->data_part, parts->data_len, w->content.data, &room, &w->tail.data_len);
-    len = frame_tail_begin(&w->tail, sealed, room);
+    tail->damaged = parts->damaged;
+    tail->public_part = parts->public_part;
+    tail->public_len = (uint32_t)parts->public_len;
+    tail->metadata_part =
+        store_part(parts->metadata_part, parts->metadata_len, sealed ? content->metadata : NULL,
+                   head_digest, &room, &tail->metadata_len);
+    tail->data_part = store_part(parts->data_part, parts->data_len, sealed ? content->data : NULL,
+                                 head_digest, &room, &tail->data_len);
+    len = frame_tail_begin(tail, sealed, room);
     if (sealed)
-        secret_object_sign(signature, w->head_digest, room + 8, len - 8,
-                           w->with->host->sign_secret);
+        secret_object_sign(signature, head_digest, room + 8, len - 8, with->host->sign_secret);
     len = frame_tail_end(room, len, sealed ? signature : NULL);
-    rc = sink_write(w->out, room, len, e);
+    rc = sink_write(out, room, len, e);
     free(memory);
     return rc;
 }
@@ -234,7 +242,7 @@ int object_writer_finish(struct object_writer *w, const struct object_parts *par
     } else {
         digest_get_fast(&w->body, w->body.bytes, 0, w->tail.body_digest);
     }
-    return write_tail(w, parts, e);
+    return object_write_tail(&w->tail, parts, w->with, &w->content, w->head_digest, w->out, e);
 }
 
 void object_writer_wipe(struct object_writer *w)

@@ -80,6 +80,20 @@ int object_writer_write(struct object_writer *w, const uint8_t *bytes, size_t le
 int object_writer_finish(struct object_writer *w, const struct object_parts *parts, struct err *e)
     __attribute__((warn_unused_result));
 
+/*
+ * The ends of an object whose body is written elsewhere (packs).  object_seal_head draws the
+ * object's keys and fills the sealed part of its header, all but the stream's, and its key boxes.
+ * object_write_tail writes frame T: `tail` holds sizes and digests, `parts` the rest; with NULL:
+ * plain, and content is not used.
+ */
+int object_seal_head(struct secret_content *content, const struct object_seal *with,
+                     struct frame_head *head, struct frame_keys *keys, struct err *e)
+    __attribute__((warn_unused_result));
+int object_write_tail(struct frame_tail *tail, const struct object_parts *parts,
+                      const struct object_seal *with, const struct secret_content *content,
+                      const uint8_t head_digest[DIGEST_STRONG], struct sink *out, struct err *e)
+    __attribute__((warn_unused_result));
+
 /* Forgets keys and content; accepts any state. */
 void object_writer_wipe(struct object_writer *w);
 

@@ -172,8 +172,11 @@ static int higher(void *arg, uint32_t timeline, struct err *e)
 
 static int judge_history(struct search *s, struct err *e)
 {
-    int rc = store_each_timeline(&s->repo->store, &s->repo->where, higher, s, e);
+    int rc;
 
+    if (s->name->tli == 1) /* it has none, but the server asks when it leaves it */
+        return ABSENCE_NORMAL;
+    rc = store_each_timeline(&s->repo->store, &s->repo->where, higher, s, e);
     if (rc == 0)
         return ABSENCE_NORMAL;
     if (rc < 0)

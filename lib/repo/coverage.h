@@ -56,7 +56,8 @@ struct coverage_row {
 /* Segments first <= n < end are missing. */
 struct coverage_hole {
     tli_t tli;
-    tli_t needed_by; /* the timeline that left later, or tli itself for a later segment of its own */
+    tli_t
+        needed_by; /* the timeline that left later, or tli itself for a later segment of its own */
     uint64_t first;
     uint64_t end;
     int64_t seen; /* last commit before it */
@@ -66,19 +67,19 @@ enum coverage_history { COVERAGE_NO_HISTORY, COVERAGE_HISTORY, COVERAGE_HISTORY_
 
 struct coverage_timeline {
     tli_t tli;
-    tli_t parent;     /* 0: none, or not known */
-    lsn_t birth;      /* where it left its parent; 0 with parent 0 */
-    uint8_t history;  /* enum coverage_history */
-    bool reaches;     /* ancestors have segments before its birth */
-    uint64_t need;    /* a later timeline needs all segments below this number; 0: none does */
-    tli_t needed_by;  /* that timeline */
-    int64_t seen;     /* last commit of its ancestors before its birth */
-    size_t row;       /* its segments are rows.v[row .. row + rows) */
+    tli_t parent;    /* 0: none, or not known */
+    lsn_t birth;     /* where it left its parent; 0 with parent 0 */
+    uint8_t history; /* enum coverage_history */
+    bool reaches;    /* ancestors have segments before its birth */
+    uint64_t need;   /* a later timeline needs all segments below this number; 0: none does */
+    tli_t needed_by; /* that timeline */
+    int64_t seen;    /* last commit of its ancestors before its birth */
+    size_t row;      /* its segments are rows.v[row .. row + rows) */
     size_t rows;
-    size_t hole;      /* and its holes holes.v[hole .. hole + holes) */
+    size_t hole; /* and its holes holes.v[hole .. hole + holes) */
     size_t holes;
-    size_t early;     /* so many of its first rows are before its birth, where nothing can be */
-    lsn_t start;      /* range of what is there, holes included; equal when nothing is */
+    size_t early; /* so many of its first rows are before its birth, where nothing can be */
+    lsn_t start;  /* range of what is there, holes included; equal when nothing is */
     lsn_t end;
     uint64_t stored;
     int64_t first_time;

@@ -54,11 +54,16 @@ bool problem_is_damage(const struct problem *p)
 const char *problem_word(enum problem_kind kind)
 {
     static const char *const words[PROBLEM_KINDS] = {
-        [PROBLEM_HOLE] = "hole",           [PROBLEM_NO_HISTORY] = "missing-history",
-        [PROBLEM_DAMAGED_WAL] = "damaged-wal", [PROBLEM_DAMAGED] = "damaged",
-        [PROBLEM_REFUSED] = "refused",     [PROBLEM_KEY] = "key",
-        [PROBLEM_BROKEN_CHAIN] = "broken-chain", [PROBLEM_SUMMARY] = "wrong-summary",
-        [PROBLEM_MISPLACED] = "misplaced", [PROBLEM_LINEAGE] = "lineage",
+        [PROBLEM_HOLE] = "hole",
+        [PROBLEM_NO_HISTORY] = "missing-history",
+        [PROBLEM_DAMAGED_WAL] = "damaged-wal",
+        [PROBLEM_DAMAGED] = "damaged",
+        [PROBLEM_REFUSED] = "refused",
+        [PROBLEM_KEY] = "key",
+        [PROBLEM_BROKEN_CHAIN] = "broken-chain",
+        [PROBLEM_SUMMARY] = "wrong-summary",
+        [PROBLEM_MISPLACED] = "misplaced",
+        [PROBLEM_LINEAGE] = "lineage",
         [PROBLEM_TEMP] = "temp",
     };
 
@@ -192,12 +197,16 @@ static int put_row(struct derive *d, const struct coverage_timeline *t, size_t i
     case JOIN_PREV:
     case JOIN_LENGTH:
     case JOIN_CRC:
-    case JOIN_GARBLED:
         break;
+    case JOIN_GARBLED:
+        one.kind = PROBLEM_SUMMARY;
+        (void)snprintf(d->what, sizeof d->what, "%s", join_text(JOIN_GARBLED));
+        return put(d, &one, e);
     }
     one.kind = PROBLEM_BROKEN_CHAIN;
     one.at = walname_start(r->segno, d->c->segsize);
-    (void)snprintf(d->what, sizeof d->what, "it does not go on where the segment before it ends: %s",
+    (void)snprintf(d->what, sizeof d->what,
+                   "it does not go on where the segment before it ends: %s",
                    join_text((enum join_result)r->join));
     return put(d, &one, e);
 }
@@ -306,9 +315,9 @@ static void explain(const struct problem *p, const struct coverage *c, char out[
             break;
         text_lsn(behind, walname_start(p->end, c->segsize));
         (void)snprintf(out, PROBLEM_TEXT_MAX,
-                       "recovery on timeline %u cannot go past %s (%s); only a base backup that "
+                       "recovery cannot go past %s on timeline %u (%s); only a base backup that "
                        "starts at %s or later is not affected",
-                       (unsigned)p->tli, at, moment, behind);
+                       at, (unsigned)p->tli, moment, behind);
         return;
     case PROBLEM_NO_HISTORY:
         (void)snprintf(out, PROBLEM_TEXT_MAX,
@@ -342,6 +351,8 @@ static int by_place(const void *a, const void *b)
     const struct problem *x = a;
     const struct problem *y = b;
 
+    if (problem_is_note(x) != problem_is_note(y))
+        return problem_is_note(x) ? 1 : -1;
     if (x->tli != y->tli)
         return x->tli < y->tli ? -1 : 1;
     if (x->first != y->first)

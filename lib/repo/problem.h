@@ -2,8 +2,8 @@
  * problem: what is wrong in an archive, said so that a person knows what it means.
  *
  * A scan collects problems as it meets them; problems_derive adds what only the whole picture shows
- * (holes, missing histories, broken joins) and sorts all by timeline and place.  The consequence is
- * the sentence that matters: how far a recovery gets.
+ * (holes, missing histories, broken joins) and sorts all by timeline and place, notes last.  The
+ * consequence is the sentence that matters: how far a recovery gets.
  *
  * A note is something to know that harms no recovery; notes do not count as problems.
  */
@@ -20,8 +20,8 @@
 #include "repo/coverage.h"
 
 enum {
-    PROBLEMS_MAX = 20000,        /* kept in all; */
-    PROBLEMS_FOUND_MAX = 10000,  /* of these, met by the scan */
+    PROBLEMS_MAX = 20000,       /* kept in all; */
+    PROBLEMS_FOUND_MAX = 10000, /* of these, met by the scan */
     PROBLEM_TEXT_MAX = 1024,
     PROBLEM_PATH_MAX = 512
 };
@@ -43,12 +43,12 @@ enum problem_kind {
 
 struct problem {
     enum problem_kind kind;
-    tli_t tli;       /* 0: of no timeline */
-    uint64_t first;  /* segment numbers first <= n < end; both 0 when it is about no segment */
+    tli_t tli;      /* 0: of no timeline */
+    uint64_t first; /* segment numbers first <= n < end; both 0 when it is about no segment */
     uint64_t end;
-    lsn_t at;        /* where recovery stops; 0 when it does not */
-    int64_t seen;    /* the last commit before that */
-    char *name;      /* object, range of names, or path */
+    lsn_t at;     /* where recovery stops; 0 when it does not */
+    int64_t seen; /* the last commit before that */
+    char *name;   /* object, range of names, or path */
     char *what;
     char *consequence; /* after problems_derive; NULL when there is none */
 };

@@ -48,7 +48,8 @@ static int foreign_key(const char *path, struct err *e)
     return err_hint(e, "Check host_key, secret_key and recipients against repo.");
 }
 
-static int load_keys(struct repo *r, const struct settings *s, struct err *e)
+static int load_keys(struct repo *r, const struct settings *s, const struct key_recovery *opened,
+                     struct err *e)
 {
     if (s->host_key != NULL) {
         if (key_host_load(&r->host, s->host_key, e) != 0)
@@ -57,7 +58,10 @@ static int load_keys(struct repo *r, const struct settings *s, struct err *e)
         if (memcmp(r->host.repo_id, r->marker.id, 16) != 0)
             return foreign_key(s->host_key, e);
     }
-    if (s->secret_key != NULL) {
+    if (opened != NULL) {
+        r->secret = *opened;
+        r->has_secret = true;
+    } else if (s->secret_key != NULL) {
         int rc = key_recovery_load(&r->secret, s->secret_key, e);
 
         if (rc == KEY_PROTECTED) {
@@ -69,9 +73,9 @@ static int load_keys(struct repo *r, const struct settings *s, struct err *e)
         if (rc != 0)
             return -1;
         r->has_secret = true;
-        if (memcmp(r->secret.repo_id, r->marker.id, 16) != 0)
-            return foreign_key(s->secret_key, e);
     }
+    if (r->has_secret && memcmp(r->secret.repo_id, r->marker.id, 16) != 0)
+        return foreign_key(s->secret_key != NULL ? s->secret_key : r->secret.name, e);
     return 0;
 }
 
@@ -324,13 +328,20 @@ static int choose_lineage(struct repo *r, const struct settings *s, uint64_t *sy
 
 int repo_open(struct repo *r, const struct settings *s, unsigned use, struct err *e)
 {
+    return repo_open_with(r, s, use, NULL, e);
+}
+
+int repo_open_with(struct repo *r, const struct settings *s, unsigned use,
+                   const struct key_recovery *secret, struct err *e)
+{
     uint64_t system_id = 0;
 
     memset(r, 0, sizeof *r);
     r->store.root = (struct os_root)OS_ROOT_INIT;
     sealed_from_init(&r->sealed_from);
     if (settings_need(s, "repo", e) != 0 || store_open(&r->store, s->repo, e) != 0 ||
-        read_marker(r, s, e) != 0 || load_keys(r, s, e) != 0 || establish_trust(r, s, use, e) != 0)
+        read_marker(r, s, e) != 0 || load_keys(r, s, secret, e) != 0 ||
+        establish_trust(r, s, use, e) != 0)
         goto fail;
     r->writer = (struct store_writer){&r->store, r->marker.group};
     start_trust(r);

@@ -46,6 +46,12 @@ int repo_open(struct repo *r, const struct settings *s, unsigned use, struct err
     __attribute__((warn_unused_result));
 void repo_close(struct repo *r);
 
+/* The same with a recovery key that is open already (it was protected by a passphrase) in place of
+ * the one that secret_key names; it is copied.  NULL: as repo_open. */
+int repo_open_with(struct repo *r, const struct settings *s, unsigned use,
+                   const struct key_recovery *secret, struct err *e)
+    __attribute__((warn_unused_result));
+
 /* Opens a lineage that the caller chose (REPO_ANY_LINEAGE); may be called again for another. */
 int repo_use_lineage(struct repo *r, const struct settings *s, const char *cluster,
                      uint64_t system_id, struct err *e) __attribute__((warn_unused_result));

@@ -93,6 +93,7 @@ static int list_timeline(void *arg, uint32_t timeline, struct err *e)
     if (timeline == 0)
         return 0;
     run->tli = timeline;
+    run->total += timeline > 1 ? 1 : 0;
     if (coverage_timeline(&run->scan->cover, timeline, e) == NULL)
         return -1;
     return store_each_group(&run->repo->store, &run->repo->where, timeline, list_group, run, e);
@@ -153,8 +154,7 @@ static int complain(struct run *run, const struct walname *name, const char *lea
         one.kind = PROBLEM_REFUSED;
     else
         one.kind = e->code == ERR_KEY ? PROBLEM_KEY : PROBLEM_DAMAGED;
-    if (name->kind == WALNAME_SEGMENT &&
-        walname_segno(name, run->scan->cover.segsize, &one.first))
+    if (name->kind == WALNAME_SEGMENT && walname_segno(name, run->scan->cover.segsize, &one.first))
         one.end = one.first + 1;
     if (problems_add(&run->scan->problems, &one, e) != 0)
         return -1;
@@ -162,19 +162,21 @@ static int complain(struct run *run, const struct walname *name, const char *lea
     return 0;
 }
 
-/* Keys that are here open what they can; `deep` says so when it needs more. */
+/* Opens the object with whatever keys are here.  Only reading back insists on it: without metadata
+ * the join compares less, which is no fault of the object. */
 static int unlock(struct run *run, struct err *e)
 {
-    struct err quiet = {0};
     struct repo *r = run->repo;
+    struct err quiet = {0};
 
     if (run->how->deep != NULL && r->has_secret)
         return object_unlock(run->reader, &r->secret, e);
     if (r->has_host && object_unlock_metadata(run->reader, &r->host, &quiet) == 0)
         return 0;
-    /* Without the metadata the join compares less; that is no fault of the object. */
     err_clear(&quiet);
-    return r->has_secret && object_unlock(run->reader, &r->secret, &quiet) != 0 ? 0 : 0;
+    if (r->has_secret && object_unlock(run->reader, &r->secret, &quiet) != 0)
+        run->reader->has_metadata = false;
+    return 0;
 }
 
 /* Does the header say what the name says? */
@@ -253,8 +255,6 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
     if (rc != 0)
         return complain(run, &name, leaf, false, e) == 0 ? LOOK_LOST : -1;
     *stored = o.source.size;
-    run->scan->objects++;
-    run->scan->stored += o.source.size;
     rc = object_open(run->reader, &o.source, &run->repo->trust, &want, e);
     if (rc == 0) {
         rc = unlock(run, e);
@@ -263,8 +263,8 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
         if (rc == 0)
             rc = check_place(run, &name, e);
         object.name = &name;
-        object.facts = at.kind == KIND_SEGMENT || at.kind == KIND_PARTIAL ? &run->summary.facts
-                                                                          : NULL;
+        object.facts =
+            at.kind == KIND_SEGMENT || at.kind == KIND_PARTIAL ? &run->summary.facts : NULL;
         if (rc == 0 && run->how->deep != NULL && is_chosen(run, name.tli))
             rc = run->how->deep(run->how->arg, &object, &run->summary, e);
         object_close(run->reader);
@@ -277,8 +277,10 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
     return 0;
 }
 
-static void step(struct run *run)
+static void step(struct run *run, int outcome, uint64_t stored)
 {
+    run->scan->objects += outcome == LOOK_GONE ? 0 : 1;
+    run->scan->stored += stored;
     run->done++;
     if (run->how->progress != NULL)
         run->how->progress(run->how->progress_arg, run->done, run->total);
@@ -312,23 +314,21 @@ static int read_history(struct run *run, tli_t tli, struct err *e)
             t->history = COVERAGE_HISTORY_LOST;
     }
     wal_branches_fini(&b);
-    step(run);
+    step(run, rc, stored);
     return rc < 0 ? -1 : 0;
 }
 
 static int read_histories(struct run *run, struct err *e)
 {
-    struct coverage_timelines *known = &run->scan->cover.timelines;
-    tli_t after = 0;
+    const struct coverage_timelines *known = &run->scan->cover.timelines;
 
-    /* By number, since a history may make known timelines that left nothing else. */
+    /* By number: a history may add ancestors, lower ones of which nothing is there. */
     for (size_t i = 0; i < known->n;) {
         tli_t tli = known->v[i].tli;
 
-        if (tli > after && tli > 1 && read_history(run, tli, e) != 0)
+        if (tli > 1 && read_history(run, tli, e) != 0)
             return -1;
-        after = tli > after ? tli : after;
-        while (i < known->n && known->v[i].tli <= after)
+        while (i < known->n && known->v[i].tli <= tli)
             i++;
     }
     return 0;
@@ -367,7 +367,7 @@ static int read_segment(struct run *run, struct coverage_row *row, struct err *e
         join_init(&run->join);
     }
     free(meta);
-    step(run);
+    step(run, rc, row->stored);
     return rc < 0 ? -1 : 0;
 }
 
@@ -392,8 +392,6 @@ static int seed_join(struct run *run, const struct coverage_timeline *t,
     run->how = &shallow;
     rc = look(run, leaf, &stored, &meta, NULL, e);
     run->how = how;
-    run->scan->objects -= rc == LOOK_GONE ? 0 : 1;
-    run->scan->stored -= rc == LOOK_GONE ? 0 : stored;
     if (rc == 0)
         (void)join_step(&run->join, &run->summary); /* the first of a path has nothing to join */
     free(meta);
@@ -438,20 +436,18 @@ static int read_extra(struct run *run, struct scan_extra *x, struct err *e)
         if (run->summary.facts.commits > 0)
             x->last_time = run->summary.facts.commit_times.last + EPOCH_2000;
     }
-    step(run);
+    step(run, rc, x->stored);
     return rc < 0 ? -1 : 0;
 }
 
 int scan_lineage(struct scan *s, struct repo *r, const struct scan_how *how,
                  struct object_reader *reader, struct err *e)
 {
-    static struct run run; /* some kilobytes of join; one scan at a time */
+    struct run run = {.scan = s, .repo = r, .how = how, .reader = reader};
 
-    run = (struct run){.scan = s, .repo = r, .how = how, .reader = reader};
     s->cover.segsize = r->lineage.segment_size;
     if (store_each_timeline(&r->store, &r->where, list_timeline, &run, e) != 0)
         return -1;
-    run.total += s->cover.timelines.n;
     if (store_each_stray(&r->store, &r->where, s->cover.segsize, stray, &run, e) != 0 ||
         read_histories(&run, e) != 0)
         return -1;

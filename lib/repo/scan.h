@@ -50,17 +50,18 @@ struct scan {
 /* An open object, for `deep`. */
 struct scan_object {
     const struct walname *name;
-    struct object_reader *reader;      /* unlocked with whatever keys are here */
-    const struct facts *facts;         /* segments and partials: what is stored, decoded */
+    struct object_reader *reader;        /* unlocked with whatever keys are here */
+    const struct facts *facts;           /* segments and partials: what is stored, decoded */
     const struct wal_branches *branches; /* histories: likewise */
 };
 
 enum { SCAN_DIFFERS = 1 };
 
 /*
- * Reads one object back.  May fill *found with what its content really says, which is then used to
- * join it with its neighbours; what found->meta points to must stay until the next call.  0; -1,
- * or SCAN_DIFFERS when it is sound but its summary does not tell what is in it, both with *e.
+ * Reads one object back.  *found is the stored summary, as far as the keys here open it (o->facts
+ * are its facts); it may be replaced by what the content really says, which is then used to join
+ * the object with its neighbours, and must stay valid until the next call.  0; -1, or SCAN_DIFFERS
+ * when the object is sound but its summary does not tell what is in it, both with *e.
  */
 typedef int (*scan_deep_fn)(void *arg, const struct scan_object *o, struct wal_summary *found,
                             struct err *e);

@@ -223,6 +223,13 @@ bool settings_is_set(const struct settings *s, const char *key)
     return i < N_KEYS && s->origin[i].source != SETTINGS_DEFAULT;
 }
 
+bool settings_is_explicit(const struct settings *s, const char *key)
+{
+    size_t i = find_key(key);
+
+    return i < N_KEYS && s->origin[i].source >= SETTINGS_FROM_ENV;
+}
+
 /* keep_backups: "WALDEN_KEEP_BACKUPS" */
 static void variable_name(const char *key, char *out, size_t cap)
 {

@@ -142,6 +142,9 @@ int settings_need(const struct settings *s, const char *key, struct err *e)
 /* Whether flag, environment or file gave this setting.  key must be one of the table. */
 bool settings_is_set(const struct settings *s, const char *key);
 
+/* Whether a flag or the environment gave it: meant for this call, not for the host. */
+bool settings_is_explicit(const struct settings *s, const char *key);
+
 /* The name of setting i, NULL behind the last; its origin is s->origin[i]. */
 const char *settings_key(size_t i);
 

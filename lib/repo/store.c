@@ -255,6 +255,16 @@ int store_each_wal(struct store *s, const struct store_lineage *l, uint32_t time
     return each_name(s, path, false, fn, arg, e);
 }
 
+int store_each_object(struct store *s, const struct store_lineage *l, enum object_kind kind,
+                      store_each_fn fn, void *arg, struct err *e)
+{
+    struct store_name n = {.kind = kind};
+    char path[STORE_PATH_MAX];
+
+    object_dir(l, &n, path);
+    return each_name(s, path, false, fn, arg, e);
+}
+
 /* Small pieces are gathered: an SD card and a system call both like large writes.  The kernel is
  * asked to start writing at once, so that the disk works while the next piece is compressed. */
 static int put_flush(struct store_put *put, struct err *e)
@@ -353,6 +363,30 @@ int store_confirm(struct store_writer *w, const struct store_lineage *l, const s
         return err_set(e, ERR_UNREACHABLE, "\"%s/%s\" vanished while it was looked at", dir,
                        n->name);
     return rc;
+}
+
+int store_remove(struct store_writer *w, const struct store_lineage *l, const struct store_name *n,
+                 struct err *e)
+{
+    char path[STORE_PATH_MAX];
+    int rc;
+
+    store_show(l, n, path);
+    rc = os_root_unlink(&w->store->root, path, 0, e);
+    return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
+}
+
+int store_sweep(struct store_writer *w, const struct store_lineage *l, enum object_kind kind,
+                struct err *e)
+{
+    struct store_name n = {.kind = kind};
+    struct publish_swept swept;
+    char path[STORE_PATH_MAX];
+    int rc;
+
+    object_dir(l, &n, path);
+    rc = os_sweep_temps(&w->store->root, path, &swept, e);
+    return rc == OS_ABSENT ? 0 : rc;
 }
 
 int store_put_text(struct store_writer *w, const struct store_lineage *l, const char *file,

@@ -92,6 +92,11 @@ int store_each_group(struct store *s, const struct store_lineage *l, uint32_t ti
 int store_each_wal(struct store *s, const struct store_lineage *l, uint32_t timeline,
                    uint32_t group, store_each_fn fn, void *arg, struct err *e);
 
+/* The names in the directory of MANIFEST, PACK, EXPIRE and CONDEMNED, INTENT and LEASE objects (the
+ * last two pairs share one). */
+int store_each_object(struct store *s, const struct store_lineage *l, enum object_kind kind,
+                      store_each_fn fn, void *arg, struct err *e);
+
 /* --- writing --- */
 
 struct store_writer {
@@ -121,6 +126,16 @@ void store_put_abort(struct store_put *put);
 /* Makes sure that an object that was found is on stable storage, with its name. */
 int store_confirm(struct store_writer *w, const struct store_lineage *l, const struct store_name *n,
                   struct err *e) __attribute__((warn_unused_result));
+
+/* Removes an object.  Not flushed: after a power cut it may be there again, and readers live with
+ * that.  0, STORE_ABSENT, -1. */
+int store_remove(struct store_writer *w, const struct store_lineage *l, const struct store_name *n,
+                 struct err *e) __attribute__((warn_unused_result));
+
+/* Removes what dead writers left half-written in the directory of a kind (see store_each_object).
+ */
+int store_sweep(struct store_writer *w, const struct store_lineage *l, enum object_kind kind,
+                struct err *e) __attribute__((warn_unused_result));
 
 /* Small text files.  replace: the lineage file may be replaced (under store_lock). */
 int store_put_text(struct store_writer *w, const struct store_lineage *l, const char *file,

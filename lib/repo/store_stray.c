@@ -72,9 +72,9 @@ static int look_at(struct walk *w, const struct place *p, const char *name, enum
 
     if (type == OS_TYPE_UNKNOWN) /* it vanished */
         return 0;
-    if (len + 1 + strlen(name) >= sizeof below.path)
-        return w->fn(w->arg, STORE_STRAY_FILE, p->path, e);
-    (void)snprintf(below.path, sizeof below.path, "%s/%s", p->path, name);
+    if ((size_t)snprintf(below.path, sizeof below.path, "%s/%s", p->path, name) >=
+        sizeof below.path) /* longer than any of ours: shown cut */
+        return w->fn(w->arg, STORE_STRAY_FILE, below.path, e);
     if (type == OS_TYPE_FILE && publish_is_temp(name))
         return is_dead(w, below.path) ? w->fn(w->arg, STORE_STRAY_TEMP, below.path, e) : 0;
     if (!known || !belongs(w, p, name, is_dir))

@@ -7,6 +7,7 @@
 
 #include "os/file.h"
 #include "pg/history.h"
+#include "pg/label.h"
 #include "repo/wal.h"
 
 /* One put on its way. */
@@ -52,7 +53,8 @@ static int check_size(const struct job *j, struct err *e)
 
 static int open_source(struct job *j, struct err *e)
 {
-    int rc = os_open(j->path, O_RDONLY, 0, &j->fd, e);
+    /* A pipe of that name must not hold us up. */
+    int rc = os_open(j->path, O_RDONLY | O_NONBLOCK, 0, &j->fd, e);
 
     if (rc > 0) {
         (void)err_set(e, ERR_USAGE, "file \"%s\" does not exist", j->path);
@@ -133,10 +135,31 @@ static int judge_history(struct job *j, const char *text, size_t len, struct buf
                                (struct wal_branch){history.entry[i].tli, history.entry[i].end}, e);
     if (rc == 0)
         rc = wal_branches_encode(&branches, public_part, e);
-    else
+    else {
+        if (e->code == ERR_DAMAGED) /* what is offered, not what is stored */
+            e->code = ERR_REFUSED;
         (void)not_what_it_says(j, e);
+    }
     wal_branches_fini(&branches);
     return rc;
+}
+
+/* A backup's note must be one, and of the segment and place that its name says. */
+static int judge_backup_note(struct job *j, const char *text, size_t len, struct err *e)
+{
+    uint32_t segment_size = j->r->lineage.segment_size;
+    struct label label;
+    uint64_t segno;
+
+    if (label_parse(text, len, &label, e) != 0) {
+        e->code = ERR_REFUSED;
+        return not_what_it_says(j, e);
+    }
+    if (label.start_tli == j->name.tli && walname_segno(&j->name, segment_size, &segno) &&
+        label.start == walname_start(segno, segment_size) + j->name.offset)
+        return 0;
+    (void)err_set(e, ERR_REFUSED, "it is the note of another backup");
+    return not_what_it_says(j, e);
 }
 
 static int pass_text(struct job *j, struct object_parts *parts, struct buf *public_part,
@@ -151,7 +174,7 @@ static int pass_text(struct job *j, struct object_parts *parts, struct buf *publ
     if (os_read_exact(j->fd, text, (size_t)j->size, j->path, e) == 0) {
         rc = j->name.kind == WALNAME_HISTORY
                  ? judge_history(j, text, (size_t)j->size, public_part, e)
-                 : 0;
+                 : judge_backup_note(j, text, (size_t)j->size, e);
         if (rc == 0)
             rc = object_writer_write(&j->w->writer, (const uint8_t *)text, (size_t)j->size, e);
     }

@@ -1,0 +1,279 @@
+# Walden's build: one file, no recursion into folders, sources found by wildcard.
+#
+#   make                      the product for this machine, static (musl), into build/bin/
+#   make DEV=1                the same with glibc, sanitizers and -Werror, into build/dev/bin/
+#   make cross TARGET=T       for x86_64, aarch64, armv7 or armv6, into build/T/bin/
+#   make cross-all            for all of them
+#   make install              DESTDIR=, PREFIX=/usr/local
+#   make check                all quick static checks: layers limits headers format-check sizes ...
+#   make test                 check and every test; QUICK=1 leaves out the slow ones
+#   make unit                 only the unit tests
+#   make test-long, bench, demo
+#   make clean, distclean     what was compiled here; all of build/, dependencies included
+#
+# V=1 shows the commands.  Missing Debian packages are installed when make runs as root (tests/setup).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifeq ($(MAKELEVEL),0)
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+endif
+
+Q := $(if $(V),,@)
+PREFIX ?= /usr/local
+TARGET ?= native
+
+# ---------------------------------------------------------------- targets and tool chains
+
+T := $(shell . cross/target $(TARGET) && echo $$target_name)
+ifeq ($(T),)
+$(error no such target "$(TARGET)")
+endif
+TARGETS := x86_64 aarch64 armv7 armv6
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wcast-qual \
+    -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+    -Wpointer-arith -Wwrite-strings -Wundef
+GCC_WARN := -Wduplicated-cond -Wduplicated-branches -Wlogical-op
+DEFINES := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
+
+ifeq ($(DEV),1)
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+# make DEV=1 CC=clang stands beside gcc's.
+O := build/$(if $(findstring clang,$(CC)),clang,dev)
+BIN := $(O)/bin
+AR := ar
+# Its symbols are what a sanitizer's report is made of.
+STRIP := objcopy
+OPT := -O1 -g
+MODE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+    -fstack-protector-strong
+INCLUDES := -isystem /usr/include/postgresql
+LINK := -fsanitize=address,undefined
+LIBPQ := -lpq
+CORE_READY := build/dev/.packages
+PQ_READY := build/dev/.packages
+WERROR := -Werror
+ifneq ($(findstring clang,$(CC)),)
+# Only clang has it (and gcc from 14 on).
+GCC_WARN := -Wmissing-variable-declarations
+endif
+else
+O := build/$(T)
+BIN := $(if $(filter native,$(TARGET)),build/bin,build/$(T)/bin)
+CC := $(CURDIR)/build/deps/$(T)/bin/cc
+TOOL := $(shell . cross/target $(T) && echo $$target_triplet)
+AR := $(TOOL)-gcc-ar
+STRIP := $(TOOL)-objcopy --strip-all
+OPT := -Os
+MODE := -flto=auto -fno-fat-lto-objects -ffunction-sections -fdata-sections -fPIE \
+    -fstack-protector-strong -fno-plt -fno-asynchronous-unwind-tables -fno-unwind-tables -ffile-prefix-map=$(CURDIR)=.
+INCLUDES :=
+LINK := -static-pie -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--build-id=none \
+    $(shell . cross/target $(T) && echo $$target_ldflags)
+LIBPQ := -lpq -lpgcommon_shlib -lpgport_shlib
+CORE_READY := build/deps/$(T)/.core
+PQ_READY := build/deps/$(T)/.libpq
+WERROR := $(if $(CI),-Werror)
+endif
+
+CFLAGS_ALL = $(DEFINES) $(OPT) $(MODE) $(WARN) $(GCC_WARN) $(WERROR) -Ilib -I. $(INCLUDES) $(CFLAGS)
+# libpq's header has a macro with strtoul in it, so it must be read before the name is banned.
+BANNED = $(if $(filter lib/pgconn/%,$<),-include libpq-fe.h) -include base/banned.h
+
+# Small is what the product is, but where every byte of a segment passes it is fast first.
+HOT := lib/pg/wal%.o lib/stream/%.o lib/base/crc32c.o lib/base/buf.o
+
+# ---------------------------------------------------------------- sources
+
+LIB_SRC := $(wildcard lib/*/*.c)
+PROGRAMS := walden-archive:archive_cmd walden-restore:restore_cmd \
+    walden-basebackup:basebackup walden:catalog
+# A program whose folder holds no source yet is left out.
+prog_dir = $(lastword $(subst :, ,$(filter $(1):%,$(PROGRAMS))))
+prog_src = $(wildcard $(call prog_dir,$(1))/*.c)
+PROGS := $(foreach p,$(PROGRAMS),$(if $(call prog_src,$(firstword $(subst :, ,$(p)))),$(firstword \
+    $(subst :, ,$(p)))))
+HOOKS := walden-archive walden-restore
+
+obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
+LIB_OBJ := $(call obj,$(LIB_SRC))
+PROG_OBJ := $(call obj,$(foreach p,$(PROGS),$(call prog_src,$(p))))
+LIBWALDEN := $(O)/libwalden.a
+
+.PHONY: all
+all: $(LIBWALDEN) $(addprefix $(BIN)/,$(PROGS))
+
+# ---------------------------------------------------------------- compile and link
+
+# The flags of the last build; when they change, everything is built again.
+FLAGS_NOW = $(CC) $(CFLAGS_ALL) $(LINK) $(HOT)
+$(O)/.flags: FORCE
+	@mkdir -p $(@D); echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' >$@
+
+# The compiler's wrapper knows its place, so a tree that was moved builds its dependencies again.
+build/deps/.place: FORCE
+	@mkdir -p $(@D); echo '$(CURDIR)' | cmp -s - $@ || echo '$(CURDIR)' >$@
+
+build/deps/%/.core: cross/deps cross/sources cross/target build/deps/.place
+	@tests/setup build:$*
+	@cross/deps $* core
+	@touch $@
+
+build/deps/%/.libpq: build/deps/%/.core
+	@cross/deps $* libpq
+	@touch $@
+
+build/dev/.packages: tests/setup
+	@tests/setup dev
+	@mkdir -p $(@D) && touch $@
+
+$(addprefix $(O)/obj/,$(HOT)): OPT := $(if $(DEV),$(OPT),-O2)
+
+$(LIB_OBJ) $(PROG_OBJ): $(O)/obj/%.o: %.c $(O)/.flags $(CORE_READY)
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  CC      $<")
+	$(Q)$(CC) $(CFLAGS_ALL) $(BANNED) -frandom-seed=$< -MMD -MP -c $< -o $@
+
+# Only what talks to a server waits for libpq.
+$(call obj,$(wildcard lib/pgconn/*.c basebackup/*.c catalog/*.c)): $(PQ_READY)
+
+# The names of the objects, so that the archive is made again when a source file goes away.
+$(O)/.objects: FORCE
+	@mkdir -p $(@D); echo '$(LIB_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ)' >$@
+
+$(LIBWALDEN): $(LIB_OBJ) $(O)/.objects
+	@$(if $(V),,echo "  AR      $@")
+	$(Q)rm -f $@.new && $(AR) rcsD $@.new $(LIB_OBJ) && mv $@.new $@
+
+# Linked with its symbols into full/, where the checks look, and stripped from there.
+define link_program
+$(O)/full/$(1): $(call obj,$(call prog_src,$(1))) $(LIBWALDEN) $(CORE_READY) $(if $(filter $(1),$(HOOKS)),,$(PQ_READY))
+	@mkdir -p $$(@D)
+	@$$(if $$(V),,echo "  LINK    $(BIN)/$(1)")
+	$$(Q)$$(CC) $$(OPT) $$(MODE) $$(LINK) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) \
+	    $(if $(filter $(1),$(HOOKS)),,$$(LIBPQ)) -lsodium -llz4
+
+$(BIN)/$(1): $(O)/full/$(1)
+	@mkdir -p $$(@D)
+	$$(Q)$$(STRIP) $$< $$@
+endef
+$(foreach p,$(PROGS),$(eval $(call link_program,$(p))))
+
+.PHONY: cross cross-all
+cross: all
+cross-all:
+	$(Q)for t in $(TARGETS); do $(MAKE) cross TARGET=$$t; done
+
+# ---------------------------------------------------------------- unit tests and fuzzing (DEV=1)
+
+# tests/unit/NAME_test.c is a program; any other file there is linked into each of them.
+UNIT_SRC := $(wildcard tests/unit/*_test.c)
+UNIT_HELP := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+UNIT_OBJ := $(call obj,$(UNIT_SRC))
+UNIT_BIN := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRC))
+
+$(UNIT_OBJ) $(UNIT_HELP): $(O)/obj/%.o: %.c $(O)/.flags $(CORE_READY) $(PQ_READY)
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  CC      $<")
+	$(Q)$(CC) $(CFLAGS_ALL) -Itests -frandom-seed=$< -MMD -MP -c $< -o $@
+
+$(UNIT_BIN): $(O)/unit/%: $(O)/obj/tests/unit/%.o $(UNIT_HELP) $(LIBWALDEN)
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  LINK    $@")
+	$(Q)$(CC) $(OPT) $(MODE) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBPQ) -lsodium -llz4
+
+.PHONY: unit-programs
+unit-programs: $(UNIT_BIN)
+
+# tests/fuzz/NAME.c holds LLVMFuzzerTestOneInput; clang's fuzzer drives it.
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+FUZZ_LIB := $(patsubst %.c,build/fuzz/obj/%.o,$(LIB_SRC))
+FUZZ_OBJ := $(patsubst %.c,build/fuzz/obj/%.o,$(FUZZ_SRC))
+FUZZ_FLAGS := $(DEFINES) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Ilib -I. -Itests \
+    -isystem /usr/include/postgresql
+.PHONY: fuzz
+fuzz: $(FUZZ_BIN)
+$(FUZZ_LIB) $(FUZZ_OBJ): build/fuzz/obj/%.o: %.c Makefile | build/dev/.packages
+	@mkdir -p $(@D)
+	@$(if $(V),,echo "  FUZZ    $<")
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+$(FUZZ_BIN): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(FUZZ_LIB)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -lpq -lsodium -llz4
+
+-include $(patsubst %.o,%.d,$(LIB_OBJ) $(PROG_OBJ) $(UNIT_OBJ) $(UNIT_HELP) $(FUZZ_LIB) $(FUZZ_OBJ))
+
+# ---------------------------------------------------------------- checks
+
+CHECKS := layers banned limits headers sizes
+
+.PHONY: check $(CHECKS) format-check check-packages
+check-packages:
+	@tests/setup check dev
+# All of them, even when one fails.
+check: all check-packages
+	@tests/run checks
+layers banned limits headers: check-packages
+	@tests/checks/$@
+# The sizes are those of the product, and so are the symbols of the hooks.
+sizes: all check-packages
+	@CC=$(CC) tests/checks/sizes
+layers: all
+format-check: check-packages
+	@tests/checks/format
+
+# ---------------------------------------------------------------- tests
+
+.PHONY: fuzz-if-clang unit test test-long test-packages dev-all bench demo
+test-packages:
+	@tests/setup dev check test
+	@for f in fetch tools; do [ ! -x tests/servers/$$f ] || tests/servers/$$f; done
+dev-all: test-packages
+	$(Q)$(MAKE) DEV=1 all unit-programs
+unit: dev-all
+	@tests/run unit
+# Fuzzing needs clang, which is not installed for it alone.
+fuzz-if-clang: test-packages
+	@if command -v clang >/dev/null; then $(MAKE) fuzz; else echo "fuzz: left out, no clang here"; fi
+test: all dev-all fuzz-if-clang
+	@tests/run $(if $(QUICK),--quick)
+test-long: all dev-all fuzz-if-clang
+	@tests/run --long
+bench: all test-packages
+	@bench/run
+demo: all
+	@tests/setup demo
+	@tests/demo/demo.sh
+
+# ---------------------------------------------------------------- install and clean
+
+# Manual pages come out of the programs' own option tables, so that they cannot differ from --help.
+COMMANDS = $(patsubst catalog/cmd_%.c,%,$(wildcard catalog/cmd_*.c))
+.PHONY: man
+man:
+	$(Q)$(MAKE) TARGET=native DEV= all
+	@mkdir -p build/man
+	$(Q)for p in $(PROGS); do build/bin/$$p --man >build/man/$$p.1; done
+	$(Q)for c in $(if $(filter walden,$(PROGS)),$(COMMANDS)); do \
+	    build/bin/walden $$c --man >build/man/walden-$$c.1; done
+.PHONY: install clean distclean
+install: all man
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	$(Q)install -m 755 $(addprefix $(BIN)/,$(PROGS)) $(DESTDIR)$(PREFIX)/bin/
+	$(Q)install -m 644 build/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+
+clean:
+	$(Q)rm -rf build/bin build/dev build/clang build/fuzz build/man $(addprefix build/,$(TARGETS))
+distclean:
+	$(Q)rm -rf build
+
+.PHONY: FORCE
+FORCE:
