@@ -5,6 +5,7 @@
 # Servers listen on private sockets below one temporary directory; when the demo ends, however it
 # ends, nothing is left.
 # shellcheck source=tests/lib.sh
+NO_TAP=1
 . "$(dirname "$0")/../lib.sh"
 
 MAJOR=17
