@@ -22,19 +22,25 @@ static const char *last_line(const char *bytes, const char *end)
     return p;
 }
 
+/* Bytes have one spelling: n of them as lower-case digits. */
+static bool read_hex(const char *text, uint8_t *out, size_t n)
+{
+    struct err quiet = {0};
+
+    return strspn(text, "0123456789abcdef") == 2 * n && parse_bytes(text, out, n, &quiet) == 0;
+}
+
 static int parse_signature(struct record *r, const char *line, const char *end, struct err *e)
 {
     char text[10 + 64 + 1 + 128 + 1];
     size_t len = (size_t)(end - line) - 1;
-    struct err quiet = {0};
 
-    if (len != sizeof text - 1)
+    if (len != sizeof text - 1 || line[10 + 64] != ' ')
         return record_bad(r, "its signature is cut", e);
     memcpy(text, line, len);
     text[len] = '\0';
     text[10 + 64] = '\0';
-    if (parse_bytes(text + 10, r->signer, 32, &quiet) != 0 ||
-        parse_bytes(text + 10 + 65, r->signature, 64, &quiet) != 0)
+    if (!read_hex(text + 10, r->signer, 32) || !read_hex(text + 10 + 65, r->signature, 64))
         return record_bad(r, "its signature is not hexadecimal", e);
     r->has_signature = true;
     return 0;
@@ -120,9 +126,7 @@ int record_expect(const struct record *r, const struct record_line *l, unsigned 
 int record_bytes(const struct record *r, const struct record_line *l, unsigned i, uint8_t *out,
                  size_t n, struct err *e)
 {
-    struct err quiet = {0};
-
-    if (i < l->words && strlen(l->word[i]) == 2 * n && parse_bytes(l->word[i], out, n, &quiet) == 0)
+    if (i < l->words && strlen(l->word[i]) == 2 * n && read_hex(l->word[i], out, n))
         return 0;
     return err_set(
         e, ERR_DAMAGED,

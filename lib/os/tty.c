@@ -61,3 +61,10 @@ int os_tty_secret(const char *prompt, char *out, size_t cap, size_t *len, struct
     os_drop(&fd);
     return rc;
 }
+
+bool os_tty_is(int fd)
+{
+    struct termios mode;
+
+    return tcgetattr(fd, &mode) == 0;
+}

@@ -1,105 +1,107 @@
 #include "pg/control.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
 
-/* Where the fields are that moved between versions. */
+/* Where the fields are that have moved; all others between 128 and 252 have not, so far. */
 struct layout {
     uint32_t version;
-    uint16_t min_recovery;
-    uint16_t wal_level; /* followed by the five limits */
-    uint16_t float_format;
-    uint16_t segment_size;
-    uint16_t checksums;
-    uint16_t crc;
+    uint32_t checksums;
+    uint32_t crc;
 };
 
 static const struct layout layouts[] = {
-    {1300, 136, 172, 208, 228, 252, 288}, /* 13 to 16 */
-    {1700, 136, 172, 208, 228, 252, 288}, /* 17 */
-    {1800, 136, 172, 208, 228, 252, 292}, /* 18 */
+    {1300, 252, 288}, /* 13 to 16 */
+    {1700, 252, 288},
+    {1800, 252, 292},
 };
 
-static const struct {
+struct catalog {
     uint32_t catalog;
     uint32_t major;
-} majors[] = {
+};
+
+static const struct catalog catalogs[] = {
     {202007201, 13}, {202107181, 14}, {202209061, 15},
     {202307071, 16}, {202406281, 17}, {202506291, 18},
 };
 
-enum { STABLE = 56 }; /* bytes whose meaning never changed */
-
-int control_system_id(const uint8_t *bytes, size_t len, uint64_t *system_id, struct err *e)
+static void read_stable(const uint8_t *p, struct control *out)
 {
-    if (len < STABLE)
-        return err_set(e, ERR_DAMAGED, "control file is cut short: %zu bytes", len);
-    *system_id = get_u64(bytes);
-    if (*system_id == 0)
-        return err_set(e, ERR_DAMAGED, "control file holds no system identifier");
-    return 0;
-}
-
-static const struct layout *find_layout(uint32_t version)
-{
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
-        if (layouts[i].version == version)
-            return &layouts[i];
-    return NULL;
-}
-
-static uint32_t find_major(uint32_t catalog)
-{
-    for (size_t i = 0; i < sizeof majors / sizeof *majors; i++)
-        if (majors[i].catalog == catalog)
-            return majors[i].major;
-    return 0;
-}
-
-int control_read(const uint8_t *bytes, size_t len, struct control *out, struct err *e)
-{
-    /* 1234567.0 as the server writes it, to tell a foreign machine from damage */
-    static const uint8_t float_format[8] = {0, 0, 0, 0, 0x87, 0xd6, 0x32, 0x41};
-    const struct layout *l;
-    const uint8_t *limits;
-
     memset(out, 0, sizeof *out);
-    if (control_system_id(bytes, len, &out->system_id, e) != 0)
-        return -1;
-    if (len != CONTROL_SIZE)
-        return err_set(e, ERR_DAMAGED, "control file has %zu bytes, not %d", len, CONTROL_SIZE);
-    out->version = get_u32(bytes + 8);
-    out->catalog = get_u32(bytes + 12);
-    l = find_layout(out->version);
-    if (l == NULL) {
-        (void)err_set(e, ERR_REFUSED, "control file has version %u, which is not known here",
-                      (unsigned)out->version);
-        return err_hint(e, "Walden reads PostgreSQL 13 to 18.");
-    }
-    if (crc32c_extend(0, bytes, l->crc) != get_u32(bytes + l->crc))
-        return err_set(e, ERR_DAMAGED, "checksum of the control file does not match");
-    if (memcmp(bytes + l->float_format, float_format, sizeof float_format) != 0)
-        return err_set(e, ERR_REFUSED, "control file was written by another kind of machine");
-    limits = bytes + l->wal_level + 4;
-    out->major = find_major(out->catalog);
-    out->state = get_u32(bytes + 16);
-    out->checkpoint = get_u64(bytes + 32);
-    out->redo = get_u64(bytes + 40);
-    out->tli = get_u32(bytes + 48);
-    out->min_recovery = get_u64(bytes + l->min_recovery);
-    out->wal_level = get_u32(bytes + l->wal_level);
-    out->segment_size = get_u32(bytes + l->segment_size);
-    out->checksums = get_u32(bytes + l->checksums) != 0;
-    if (!walname_is_segsize(out->segment_size))
-        return err_set(e, ERR_DAMAGED, "control file names an impossible segment size: %u",
-                       (unsigned)out->segment_size);
-    /* wal_level, wal_log_hints (one byte, padded), then the limits */
-    out->max_connections = (int32_t)get_u32(limits + 4);
-    out->max_worker_processes = (int32_t)get_u32(limits + 8);
-    out->max_wal_senders = (int32_t)get_u32(limits + 12);
-    out->max_prepared_xacts = (int32_t)get_u32(limits + 16);
-    out->max_locks_per_xact = (int32_t)get_u32(limits + 20);
+    out->sysid = get_u64(p);
+    out->version = get_u32(p + 8);
+    out->catalog = get_u32(p + 12);
+    out->state = get_u32(p + 16);
+    out->time = get_i64(p + 24);
+    out->checkpoint = get_u64(p + 32);
+    out->redo = get_u64(p + 40);
+    out->tli = get_u32(p + 48);
+    out->prev_tli = get_u32(p + 52);
+    for (size_t i = 0; i < sizeof catalogs / sizeof catalogs[0]; i++)
+        if (catalogs[i].catalog == out->catalog)
+            out->major = catalogs[i].major;
+}
+
+static void read_rest(const uint8_t *p, const struct layout *l, struct control *out)
+{
+    out->min_recovery = get_u64(p + 136);
+    out->min_recovery_tli = get_u32(p + 144);
+    out->backup_start = get_u64(p + 152);
+    out->backup_end = get_u64(p + 160);
+    out->backup_end_required = p[168] != 0;
+    out->wal_level = get_u32(p + 172);
+    out->max_connections = get_u32(p + 180);
+    out->max_worker_processes = get_u32(p + 184);
+    out->max_wal_senders = get_u32(p + 188);
+    out->max_prepared_xacts = get_u32(p + 192);
+    out->max_locks_per_xact = get_u32(p + 196);
+    out->block_size = get_u32(p + 216);
+    out->relation_segment = get_u32(p + 220);
+    out->wal_block_size = get_u32(p + 224);
+    out->segsize = get_u32(p + 228);
+    out->checksums = get_u32(p + l->checksums);
+    out->is_known = true;
+}
+
+int control_parse(const uint8_t *p, size_t n, struct control *out, struct err *e)
+{
+    const struct layout *l = NULL;
+    uint32_t version;
+
+    if (n != CONTROL_SIZE)
+        return err_set(e, ERR_DAMAGED, "the control file has %zu bytes instead of %d", n,
+                       CONTROL_SIZE);
+    version = get_u32(p + 8);
+    if (version != 0 && (version & 0xffff) == 0)
+        return err_set(e, ERR_DAMAGED,
+                       "the control file was written on a big-endian machine, which is not "
+                       "supported");
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
+        if (layouts[i].version == version)
+            l = &layouts[i];
+    read_stable(p, out);
+    if (l == NULL)
+        return 0;
+    if (crc32c_extend(0, p, l->crc) != get_u32(p + l->crc))
+        return err_set(e, ERR_DAMAGED, "the control file has a wrong checksum");
+    read_rest(p, l, out);
+    if (!walname_is_segsize(out->segsize))
+        return err_set(e, ERR_DAMAGED, "the control file has a segment size of %" PRIu32,
+                       out->segsize);
+    return 0;
+}
+
+int control_system_id(const uint8_t *p, size_t n, uint64_t *sysid, struct err *e)
+{
+    if (n != CONTROL_SIZE)
+        return err_set(e, ERR_DAMAGED, "the control file has %zu bytes instead of %d", n,
+                       CONTROL_SIZE);
+    *sysid = get_u64(p);
+    if (*sysid == 0)
+        return err_set(e, ERR_DAMAGED, "the control file holds no system identifier");
     return 0;
 }

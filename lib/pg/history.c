@@ -1,77 +1,102 @@
 #include "pg/history.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/parse.h"
 
-static int bad(struct err *e, unsigned line, const char *why)
+static bool is_blank(char c)
 {
-    return err_set(e, ERR_REFUSED, "it is no timeline history: line %u %s", line, why);
+    return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* Copies the next word (up to a blank) and passes it and the blanks behind it. */
-static size_t word(const char **p, const char *end, char *out, size_t cap)
+/* Copies the next word of the line to out; false when there is none or it is too long. */
+static bool next_word(const char **p, const char *end, char *out, size_t cap)
 {
     size_t n = 0;
 
-    while (*p < end && **p != ' ' && **p != '\t') {
-        if (n + 1 < cap)
-            out[n] = **p;
+    while (*p < end && is_blank(**p))
+        (*p)++;
+    while (*p + n < end && !is_blank((*p)[n]))
         n++;
-        (*p)++;
-    }
-    out[n < cap ? n : cap - 1] = '\0';
-    while (*p < end && (**p == ' ' || **p == '\t'))
-        (*p)++;
-    return n;
+    if (n == 0 || n >= cap)
+        return false;
+    memcpy(out, *p, n);
+    out[n] = '\0';
+    *p += n;
+    return true;
 }
 
-static int entry(const char *p, const char *end, unsigned line, struct history_entry *out,
-                 struct err *e)
+/* One line with content.  NULL, or what is wrong with it. */
+static const char *read_line(const char *p, const char *end, struct history *h)
 {
-    char text[32];
-    struct err quiet = {0};
-    uint32_t tli = 0;
+    struct err ignored = {0};
+    struct history_entry en;
+    char word[32];
 
-    if (word(&p, end, text, sizeof text) >= sizeof text ||
-        parse_u32(text, 1, UINT32_MAX, &tli, &quiet) != 0)
-        return bad(e, line, "does not begin with a timeline");
-    if (word(&p, end, text, sizeof text) >= sizeof text || parse_lsn(text, &out->end, &quiet) != 0)
-        return bad(e, line, "has no LSN behind the timeline");
+    if (!next_word(&p, end, word, sizeof word) ||
+        parse_u32(word, 1, UINT32_MAX, &en.tli, &ignored) != 0)
+        return "does not begin with a timeline";
+    if (!next_word(&p, end, word, sizeof word) || parse_lsn(word, &en.end, &ignored) != 0)
+        return "has no LSN";
+    if (en.tli >= h->tli)
+        return "names a timeline that is not older than the file's";
+    if (h->n > 0 && en.tli <= h->entry[h->n - 1].tli)
+        return "names a timeline that is not younger than the one before";
+    if (h->n > 0 && en.end < h->entry[h->n - 1].end)
+        return "has an LSN below the one before";
+    if (h->n == HISTORY_MAX)
+        return "is one too many";
+    h->entry[h->n++] = en;
+    return NULL;
+}
+
+int history_parse(const char *text, size_t n, tli_t tli, struct history *out, struct err *e)
+{
+    const char *p = text;
+    const char *end = text + n;
+
     out->tli = tli;
+    out->n = 0;
+    if (n > HISTORY_BYTES_MAX)
+        return err_set(e, ERR_DAMAGED, "the timeline history is larger than any server writes");
+    if (memchr(text, '\0', n) != NULL)
+        return err_set(e, ERR_DAMAGED, "the timeline history is not text");
+    for (unsigned line = 1; p < end; line++) {
+        const char *newline = memchr(p, '\n', (size_t)(end - p));
+        const char *first = p;
+        const char *wrong;
+
+        if (newline == NULL)
+            return err_set(e, ERR_DAMAGED, "the timeline history is cut off in line %u", line);
+        while (first < newline && is_blank(*first))
+            first++;
+        if (first < newline && *first != '#') {
+            wrong = read_line(first, newline, out);
+            if (wrong != NULL)
+                return err_set(e, ERR_DAMAGED, "line %u of the timeline history %s", line, wrong);
+        }
+        p = newline + 1;
+    }
+    if (out->n == 0)
+        return err_set(e, ERR_DAMAGED, "the timeline history names no parent");
     return 0;
 }
 
-int history_parse(const char *text, size_t len, tli_t tli, struct history *out, struct err *e)
+tli_t history_tli_at(const struct history *h, lsn_t lsn)
 {
-    const char *end = text + len;
-    unsigned line = 0;
+    for (uint32_t i = 0; i < h->n; i++)
+        if (lsn < h->entry[i].end)
+            return h->entry[i].tli;
+    return h->tli;
+}
 
-    out->n = 0;
-    if (memchr(text, '\0', len) != NULL)
-        return err_set(e, ERR_REFUSED, "it is no timeline history: it holds a zero byte");
-    for (const char *p = text; p < end;) {
-        const char *nl = memchr(p, '\n', (size_t)(end - p));
-        const char *stop = nl == NULL ? end : nl;
-        const char *first = p;
-        const struct history_entry *last = out->n > 0 ? &out->entry[out->n - 1] : NULL;
-        struct history_entry *now = &out->entry[out->n];
-
-        line++;
-        p = nl == NULL ? end : nl + 1;
-        while (first < stop && (*first == ' ' || *first == '\t' || *first == '\r'))
-            first++;
-        if (first == stop || *first == '#')
-            continue;
-        if (out->n == HISTORY_MAX)
-            return bad(e, line, "is one ancestor too many");
-        if (entry(first, stop, line, now, e) != 0)
-            return -1;
-        if (now->tli >= tli || (last != NULL && (now->tli <= last->tli || now->end < last->end)))
-            return bad(e, line, "is out of order");
-        out->n++;
+bool history_end_of(const struct history *h, tli_t tli, lsn_t *end)
+{
+    for (uint32_t i = 0; i < h->n; i++) {
+        if (h->entry[i].tli == tli) {
+            *end = h->entry[i].end;
+            return true;
+        }
     }
-    return out->n > 0 ? 0
-                      : err_set(e, ERR_REFUSED, "it is no timeline history: it names no ancestor");
+    return false;
 }

@@ -40,6 +40,7 @@ void walevent_init(struct walevent *ev, const struct version *v, struct facts *f
     tlv_init(&ev->meta, meta, META_WALK_MAX);
     ev->base = (struct meta_base){0};
     ev->outcomes = 0;
+    ev->rows_min = WALEVENT_ROWS_MIN;
     ev->knows_old = false;
     ev->old_max = 0;
     ev->seen_max = 0;
@@ -191,7 +192,7 @@ static void put_changes(struct walevent *ev, const struct walxact *x, lsn_t lsn,
 
         if (x->prepared)
             c.flags |= META_PREPARED;
-        if ((uint64_t)n->deletes + n->updates >= WALEVENT_ROWS_MIN)
+        if ((uint64_t)n->deletes + n->updates >= ev->rows_min)
             put_change(ev, &c);
     }
 }
@@ -321,7 +322,7 @@ static int xact_end(struct walevent *ev, const struct walrecord *r)
             t->flags |= META_APPROXIMATE;
         if (t != NULL)
             put_changes(ev, &x, r->lsn, t);
-        if (t != NULL || x.rels.total + x.stats.total > 0)
+        if ((t != NULL && t->notes != WALXIDS_NONE) || x.rels.total > 0 || x.stats.total > 0)
             put_event(ev, &x, r->lsn, t);
     }
     if (x.xid != 0 && (is_old(ev, x.xid) || must_tell))
@@ -623,7 +624,7 @@ static void put_all_open(struct walevent *ev)
     for (uint16_t i = 0; i < ev->xids.xact_used; i++) {
         const struct walxids_xact *x = &ev->xids.xact[i];
 
-        if (!x->in_use || (x->notes == WALXIDS_NONE && open_rows(&ev->xids, x) < WALEVENT_ROWS_MIN))
+        if (!x->in_use || (x->notes == WALXIDS_NONE && open_rows(&ev->xids, x) < ev->rows_min))
             continue;
         if (told < WALEVENT_OPEN && put_open(ev, x))
             told++;

@@ -34,7 +34,8 @@ struct walevent {
     struct tlv_out meta;
     struct meta_base base; /* of the outcomes written so far */
     uint32_t outcomes;
-    bool knows_old; /* transactions above old_max began in this segment */
+    uint32_t rows_min; /* WALEVENT_ROWS_MIN; who reads a single joined record sets 1 */
+    bool knows_old;    /* transactions above old_max began in this segment */
     uint32_t old_max;
     uint32_t seen_max; /* highest transaction seen, while knows_old is false */
     struct meta_running running;

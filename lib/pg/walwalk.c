@@ -103,9 +103,8 @@ static void end_record(struct walwalk *w, const uint8_t *p, size_t avail, lsn_t 
         f->first_prev = get_u64(p + 8);
     }
     f->end = lsn + get_u32(p);
-    if (walevent_want(&w->event, p[17], p[16]) == 0)
-        return;
-    if (walevent_record(&w->event, p, avail, lsn) != 0)
+    if (walevent_want(&w->event, p[17], p[16]) != 0 &&
+        walevent_record(&w->event, p, avail, lsn) != 0)
         damage(w, FACTS_BAD_RECORD, lsn);
     if (walevent_is_switch(p)) {
         f->flags |= FACTS_SWITCHED;

@@ -7,6 +7,8 @@ enum { NOTE_WEIGHT = 1000, CLOCK_LOOKS = 16 };
 void walxids_init(struct walxids *t)
 {
     memset(t->bucket, 0xff, sizeof t->bucket);
+    memset(t->count_hint, 0xff, sizeof t->count_hint);
+    memset(t->note_hint, 0xff, sizeof t->note_hint);
     t->lost = false;
     t->last = WALXIDS_NONE;
     t->clock = 0;
@@ -47,6 +49,20 @@ static void unlink_xact(struct walxids *t, const struct walxids_xact *x)
         t->last = WALXIDS_NONE;
 }
 
+static void free_count(struct walxids *t, uint16_t i)
+{
+    t->count[i].owner = 0;
+    t->count[i].next = t->count_free;
+    t->count_free = i;
+}
+
+static void free_note(struct walxids *t, uint16_t i)
+{
+    t->note[i].owner = 0;
+    t->note[i].next = t->note_free;
+    t->note_free = i;
+}
+
 void walxids_drop(struct walxids *t, struct walxids_xact *x)
 {
     uint16_t i;
@@ -54,13 +70,11 @@ void walxids_drop(struct walxids *t, struct walxids_xact *x)
     unlink_xact(t, x);
     while ((i = x->counts) != WALXIDS_NONE) {
         x->counts = t->count[i].next;
-        t->count[i].next = t->count_free;
-        t->count_free = i;
+        free_count(t, i);
     }
     while ((i = x->notes) != WALXIDS_NONE) {
         x->notes = t->note[i].next;
-        t->note[i].next = t->note_free;
-        t->note_free = i;
+        free_note(t, i);
     }
     if (x->creates)
         t->creating--;
@@ -146,25 +160,35 @@ static void add_sat(uint32_t *to, uint32_t n)
         *to = UINT32_MAX;
 }
 
-/* The count of a relation, moved to the front of its list when it was far behind. */
-static struct meta_count *find_count(struct walxids *t, struct walxids_xact *x,
+/* Places of hints; neighbours in number lie apart. */
+static uint16_t *hint_of(uint16_t hint[WALXIDS_HINTS], uint32_t xid, uint32_t rel)
+{
+    return &hint[(xid * 31 + rel) % WALXIDS_HINTS];
+}
+
+static bool is_count_of(const struct walxids_count *n, const struct walxids_xact *x,
+                        const struct relnode *rel)
+{
+    return n->owner == x->xid && n->c.rel.rel == rel->rel && n->c.rel.db == rel->db &&
+           n->c.rel.spc == rel->spc;
+}
+
+/* A transaction that holds as much as it may is not searched: it is marked as approximate, and
+ * searching it for every row would cost more than all else. */
+static struct meta_count *find_count(struct walxids *t, const struct walxids_xact *x,
                                      const struct relnode *rel)
 {
-    uint16_t *link = &x->counts;
+    uint16_t *hint = hint_of(t->count_hint, x->xid, rel->rel);
 
-    for (int depth = 0; *link != WALXIDS_NONE; depth++) {
-        uint16_t i = *link;
-        struct walxids_count *n = &t->count[i];
-
-        if (n->c.rel.rel == rel->rel && n->c.rel.db == rel->db && n->c.rel.spc == rel->spc) {
-            if (depth > 4) {
-                *link = n->next;
-                n->next = x->counts;
-                x->counts = i;
-            }
-            return &n->c;
+    if (*hint != WALXIDS_NONE && is_count_of(&t->count[*hint], x, rel))
+        return &t->count[*hint].c;
+    if (x->n_counts == WALXIDS_EACH)
+        return NULL;
+    for (uint16_t i = x->counts; i != WALXIDS_NONE; i = t->count[i].next) {
+        if (is_count_of(&t->count[i], x, rel)) {
+            *hint = i;
+            return &t->count[i].c;
         }
-        link = &n->next;
     }
     return NULL;
 }
@@ -187,7 +211,8 @@ static void add_rows(struct walxids *t, struct walxids_xact *x, const struct met
         t->lost = true;
         return;
     }
-    t->count[i] = (struct walxids_count){*add, x->counts};
+    t->count[i] = (struct walxids_count){*add, x->xid, x->counts};
+    *hint_of(t->count_hint, x->xid, add->rel.rel) = i;
     x->counts = i;
     x->n_counts++;
 }
@@ -214,7 +239,7 @@ void walxids_note(struct walxids *t, uint32_t xid, enum walxids_kind kind, uint3
     struct walxids_xact *x = walxids_get(t, xid);
     uint16_t i;
 
-    if (has_note(t, x, (uint8_t)kind, value))
+    if (x->n_notes < WALXIDS_EACH && has_note(t, x, (uint8_t)kind, value))
         return;
     i = x->n_notes < WALXIDS_EACH ? new_note(t) : WALXIDS_NONE;
     if (i == WALXIDS_NONE) {
@@ -223,13 +248,18 @@ void walxids_note(struct walxids *t, uint32_t xid, enum walxids_kind kind, uint3
         return;
     }
     x->n_notes++;
-    t->note[i] = (struct walxids_note){value, x->notes, (uint8_t)kind};
+    t->note[i] = (struct walxids_note){value, x->xid, x->notes, (uint8_t)kind};
     x->notes = i;
     add_sat(&x->weight, NOTE_WEIGHT);
-    if (kind == WALXIDS_CREATED && !x->creates) {
+    if (kind != WALXIDS_CREATED)
+        return;
+    if (!x->creates) {
         x->creates = true;
         t->creating++;
+        x->made_lo = x->made_hi = value;
     }
+    x->made_lo = value < x->made_lo ? value : x->made_lo;
+    x->made_hi = value > x->made_hi ? value : x->made_hi;
 }
 
 void walxids_notes(const struct walxids *t, const struct walxids_xact *x, enum walxids_kind kind,
@@ -240,9 +270,22 @@ void walxids_notes(const struct walxids *t, const struct walxids_xact *x, enum w
             meta_list_add(out, t->note[i].value);
 }
 
-bool walxids_made(const struct walxids *t, const struct walxids_xact *x, uint32_t rel)
+bool walxids_made(struct walxids *t, const struct walxids_xact *x, uint32_t rel)
 {
-    return has_note(t, x, WALXIDS_CREATED, rel);
+    uint16_t *hint = hint_of(t->note_hint, x->xid, rel);
+    const struct walxids_note *n = *hint == WALXIDS_NONE ? NULL : &t->note[*hint];
+
+    if (n != NULL && n->owner == x->xid && n->value == rel && n->kind == WALXIDS_CREATED)
+        return true;
+    if (rel < x->made_lo || rel > x->made_hi || x->n_notes == WALXIDS_EACH)
+        return false;
+    for (uint16_t i = x->notes; i != WALXIDS_NONE; i = t->note[i].next) {
+        if (t->note[i].value == rel && t->note[i].kind == WALXIDS_CREATED) {
+            *hint = i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static void fold_counts(struct walxids *t, struct walxids_xact *to, struct walxids_xact *from)
@@ -253,8 +296,7 @@ static void fold_counts(struct walxids *t, struct walxids_xact *to, struct walxi
 
         /* Freed before it is added, so that adding never needs room. */
         from->counts = t->count[i].next;
-        t->count[i].next = t->count_free;
-        t->count_free = i;
+        free_count(t, i);
         add_rows(t, to, &c);
     }
 }
@@ -267,9 +309,9 @@ static void fold_notes(struct walxids *t, struct walxids_xact *to, struct walxid
 
         from->notes = n->next;
         if (to->n_notes >= WALXIDS_EACH || has_note(t, to, n->kind, n->value)) {
-            n->next = t->note_free;
-            t->note_free = i;
+            free_note(t, i);
         } else {
+            n->owner = to->xid;
             n->next = to->notes;
             to->notes = i;
             to->n_notes++;
@@ -289,6 +331,10 @@ struct walxids_xact *walxids_fold(struct walxids *t, uint32_t into, uint32_t fro
         unlink_xact(t, x);
         x->xid = into;
         x->top = 0;
+        for (uint16_t i = x->counts; i != WALXIDS_NONE; i = t->count[i].next)
+            t->count[i].owner = into;
+        for (uint16_t i = x->notes; i != WALXIDS_NONE; i = t->note[i].next)
+            t->note[i].owner = into;
         x->next = *bucket_of(t, into);
         *bucket_of(t, into) = (uint16_t)(x - t->xact);
         return x;
@@ -300,6 +346,12 @@ struct walxids_xact *walxids_fold(struct walxids *t, uint32_t into, uint32_t fro
     if (x->creates && !to->creates) {
         to->creates = true;
         t->creating++;
+        to->made_lo = x->made_lo;
+        to->made_hi = x->made_hi;
+    }
+    if (x->creates) {
+        to->made_lo = x->made_lo < to->made_lo ? x->made_lo : to->made_lo;
+        to->made_hi = x->made_hi > to->made_hi ? x->made_hi : to->made_hi;
     }
     to->volume += x->volume;
     to->flags |= x->flags;

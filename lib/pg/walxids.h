@@ -19,6 +19,7 @@ enum {
     WALXIDS_COUNTS = 2048,
     WALXIDS_NOTES = 2048,
     WALXIDS_EACH = 256, /* counts, and notes, that one transaction may have */
+    WALXIDS_HINTS = 512,
     WALXIDS_NONE = 0xffff
 };
 
@@ -26,21 +27,25 @@ enum walxids_kind { WALXIDS_CREATED, WALXIDS_LOCKED, WALXIDS_TRUNCATED };
 
 struct walxids_count {
     struct meta_count c;
+    uint32_t owner; /* transaction; 0 while it is free */
     uint16_t next;
 };
 
 struct walxids_note {
     uint32_t value;
+    uint32_t owner;
     uint16_t next;
     uint8_t kind;
 };
 
 struct walxids_xact {
     uint32_t xid;
-    uint32_t top;    /* 0 when not known */
-    uint32_t weight; /* rows, and much for each note: the least gives way */
-    uint32_t db;     /* of the first file made */
-    lsn_t lock;      /* first AccessExclusiveLock */
+    uint32_t top;     /* 0 when not known */
+    uint32_t weight;  /* rows, and much for each note: the least gives way */
+    uint32_t db;      /* of the first file made */
+    uint32_t made_lo; /* the file numbers it made lie between these */
+    uint32_t made_hi;
+    lsn_t lock; /* first AccessExclusiveLock */
     uint64_t volume;
     uint16_t next; /* in its bucket, or in the list of free ones */
     uint16_t counts;
@@ -60,7 +65,9 @@ struct walxids {
     uint16_t xact_used, xact_free;
     uint16_t count_used, count_free;
     uint16_t note_used, note_free;
-    uint32_t creating; /* transactions that have made files */
+    uint32_t creating;                  /* transactions that have made files */
+    uint16_t count_hint[WALXIDS_HINTS]; /* where a transaction's count of a relation was last */
+    uint16_t note_hint[WALXIDS_HINTS];  /* the same for a file it made; both may be stale */
     uint16_t bucket[WALXIDS_XACTS];
     struct walxids_xact xact[WALXIDS_XACTS];
     struct walxids_count count[WALXIDS_COUNTS];
@@ -88,7 +95,7 @@ void walxids_notes(const struct walxids *t, const struct walxids_xact *x, enum w
                    struct meta_list *out);
 
 /* Whether x made the file with this number. */
-bool walxids_made(const struct walxids *t, const struct walxids_xact *x, uint32_t rel);
+bool walxids_made(struct walxids *t, const struct walxids_xact *x, uint32_t rel);
 
 /* Adds all of `from` to `into` and forgets `from`; returns into's entry.  Makes it when needed,
  * by renaming. */

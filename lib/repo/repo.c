@@ -282,15 +282,6 @@ static int count_lineage(void *arg, const char *name, struct err *e)
     return 0;
 }
 
-/* Named by a flag or a variable, so for this call and not for the host? */
-static bool is_explicit(const struct settings *s, const char *key)
-{
-    for (size_t i = 0; settings_key(i) != NULL; i++)
-        if (strcmp(settings_key(i), key) == 0)
-            return s->origin[i].source >= SETTINGS_FROM_ENV;
-    return false;
-}
-
 /* The order of DESIGN: named by flag or variable (restore writes it into restore_command), the
  * cluster we run in, the configuration, the only one there is. */
 static int choose_lineage(struct repo *r, const struct settings *s, uint64_t *system_id,
@@ -299,7 +290,7 @@ static int choose_lineage(struct repo *r, const struct settings *s, uint64_t *sy
     struct only only = {0};
     int rc;
 
-    if (s->system_id != 0 && is_explicit(s, "system_id")) {
+    if (s->system_id != 0 && settings_is_explicit(s, "system_id")) {
         *system_id = s->system_id;
         return 0;
     }

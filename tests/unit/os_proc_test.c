@@ -121,7 +121,8 @@ static void test_ends(void)
 
     spec.argv = forever;
     OK(os_proc_spawn(&proc, &spec, &err) == 0 && os_proc_wait(&proc, 1, &err) == OS_BUSY, "runs");
-    OK(os_proc_wait(&proc, os_mono_us() + 100000, &err) == OS_BUSY && os_mono_us() - began < 900000,
+    OK(os_proc_wait(&proc, os_mono_us() + 100000, &err) == OS_BUSY &&
+           os_mono_us() - began < 10000000,
        "a deadline ends the wait");
     os_proc_kill(&proc, SIGTERM);
     OK(os_proc_wait(&proc, os_mono_us() + 5000000, &err) == 0 && proc.signal == SIGTERM &&
@@ -299,7 +300,7 @@ static void test_interrupt(void)
         _exit(0);
     }
     OK(os_proc_wait(&proc, 0, &err) < 0 && err.code == ERR_INTERRUPTED &&
-           os_mono_us() - began < 3000000,
+           os_mono_us() - began < 10000000,
        "Ctrl-C ends the wait: %s", err.msg);
     os_proc_fini(&proc);
     err_clear(&err);

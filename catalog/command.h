@@ -1,0 +1,84 @@
+/*
+ * command: what the commands of `walden` share.
+ *
+ * A command is one line in the table of main.c and one file cmd_<name>.c with
+ * `int cmd_<name>(int argc, char **argv)`, whose argv[0] is the command's name and whose value is
+ * the exit status.
+ */
+#ifndef CATALOG_COMMAND_H
+#define CATALOG_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/msg.h"
+#include "base/opt.h"
+#include "repo/settings.h"
+
+enum command_status {
+    STATUS_OK = 0,
+    STATUS_PROBLEM = 1,     /* a problem was found, or the job failed */
+    STATUS_USAGE = 2,       /* command line or configuration */
+    STATUS_CANNOT_TELL = 3, /* repository or server unreachable */
+    STATUS_REFUSED = 4,     /* for safety */
+    STATUS_INTERRUPTED = 130
+};
+
+/* The same as lines for opt_program.exits. */
+#define COMMAND_EXITS                                                                              \
+    "0    done, all is well\n"                                                                     \
+    "1    a problem was found, or the job failed\n"                                                \
+    "2    wrong command line or configuration\n"                                                   \
+    "3    cannot tell: repository or server unreachable\n"                                         \
+    "4    refused for safety\n"                                                                    \
+    "130  interrupted\n"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary; /* one line, without a full stop */
+};
+
+int cmd_init(int argc, char **argv);
+int cmd_key(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+
+/* The entry with that name; NULL with an error and, where one is close, a suggestion. */
+const struct command *command_find(const struct command *table, size_t n, const char *name,
+                                   struct err *e);
+
+/* Appends the table as lines of --help. */
+int command_list(const struct command *table, size_t n, struct buf *out, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* The exit status that an error stands for. */
+int command_status(const struct err *e);
+
+/* Prints the error and answers its status. */
+int command_fail(const struct msg *m, const struct err *e);
+
+/* Parses a command's own line.  0: go on.  1: all was said (--help, --version, a wrong line), and
+ * *status is the exit status. */
+int command_parse(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
+                  int argc, char **argv, struct opt_args *args, int *status);
+
+/* --help (man false) or the manual page of a program with commands, to standard output;
+ * `table` NULL for a single command. */
+int command_print_help(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
+                       const struct command *table, size_t n, bool man);
+
+/* Reads environment and file, and prints the warnings.  0 or -1. */
+int command_settings(struct settings *s, const struct msg *m, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* Sets one setting as if its flag had been given; key must be one of the table. */
+int command_set(struct settings *s, const char *key, const char *value, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* Writes text to standard output and flushes it: 0, or -1 when nobody takes it (a full disk, say).
+ */
+int command_print(const char *text, size_t len, struct err *e) __attribute__((warn_unused_result));
+
+#endif

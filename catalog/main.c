@@ -1,0 +1,62 @@
+/*
+ * walden: the catalog and everything a person types.
+ */
+#include <string.h>
+
+#include "base/version.h"
+#include "command.h"
+#include "os/signal.h"
+
+static const struct command commands[] = {
+    {"init", cmd_init,
+     "make a repository, bind a server to it, make keys, write the configuration"},
+    {"key", cmd_key, "make, show, check and protect keys"},
+    {"list", cmd_list, "show what the repository holds, with every hole and damage"},
+    {"verify", cmd_verify, "read everything back and check every WAL record"},
+};
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static const struct opt_program program = {
+    .name = "walden",
+    .operands = "COMMAND [ARGUMENT]...",
+    .summary = "PostgreSQL archiving and point-in-time recovery: the catalog.",
+    .examples = "walden init --repo /srv/backup --apply\n"
+                "walden key check\n"
+                "walden init --help\n",
+    .exits = COMMAND_EXITS,
+    .args_min = 1,
+    .args_max = OPT_ARGS_MAX,
+    .stop_at_arg = true,
+};
+
+int main(int argc, char **argv)
+{
+    const struct msg m = {"walden", MSG_NORMAL};
+    const struct command *command;
+    struct opt_args args = {.next = argc};
+    struct err e = {0};
+    int rc = -1;
+
+    os_signal_catch(OS_SIGNAL_ALL);
+    if (argc == 2 && strcmp(argv[1], "--man") == 0)
+        return command_print_help(&program, NULL, 0, commands, N_COMMANDS, true);
+    if (argc < 2)
+        (void)err_set(&e, ERR_USAGE, "no command was given");
+    else
+        rc = opt_parse(&program, NULL, 0, argc, argv, &args, &e);
+    if (rc == OPT_HELP)
+        return command_print_help(&program, NULL, 0, commands, N_COMMANDS, false);
+    if (rc == OPT_VERSION)
+        return command_print("walden " WALDEN_VERSION "\n", strlen("walden " WALDEN_VERSION "\n"),
+                             &e) == 0
+                   ? STATUS_OK
+                   : command_fail(&m, &e);
+    if (rc != 0) {
+        (void)err_hint(&e, "Try \"walden --help\" for a list of commands.");
+        return command_fail(&m, &e);
+    }
+    command = command_find(commands, N_COMMANDS, args.v[0], &e);
+    if (command == NULL)
+        return command_fail(&m, &e);
+    return command->run(argc - args.next + 1, argv + args.next - 1);
+}

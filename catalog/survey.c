@@ -1,0 +1,125 @@
+#include "survey.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+/* Which lineages are wanted. */
+struct choice {
+    struct survey *survey;
+    const char *cluster; /* NULL: all */
+    uint64_t system_id;  /* 0: all */
+    const char *now;     /* the cluster being listed */
+};
+
+static int add_lineage(void *arg, const char *name, struct err *e)
+{
+    const struct choice *choice = arg;
+    struct survey_lineage *l;
+    struct err quiet = {0};
+    uint64_t system_id;
+
+    /* dump and drill stand beside the lineages. */
+    if (parse_u64(name, 1, UINT64_MAX, &system_id, &quiet) != 0 ||
+        (choice->system_id != 0 && choice->system_id != system_id))
+        return 0;
+    l = survey_lineages_add(&choice->survey->lineages, e);
+    if (l == NULL)
+        return -1;
+    (void)snprintf(l->cluster, sizeof l->cluster, "%s", choice->now);
+    l->system_id = system_id;
+    scan_init(&l->scan);
+    return 0;
+}
+
+static int add_cluster(void *arg, const char *name, struct err *e)
+{
+    struct choice *choice = arg;
+    struct err quiet = {0};
+
+    /* lost+found and the like are none of ours. */
+    if (parse_name(name, &quiet) != 0 ||
+        (choice->cluster != NULL && strcmp(choice->cluster, name) != 0))
+        return 0;
+    choice->now = name;
+    return store_each_lineage(&choice->survey->repo.store, name, add_lineage, choice, e);
+}
+
+static int nothing_chosen(const struct survey *s, const struct choice *choice, struct err *e)
+{
+    char id[32] = "";
+
+    if (choice->system_id != 0)
+        (void)snprintf(id, sizeof id, " %llu", (unsigned long long)choice->system_id);
+    (void)err_set(e, ERR_USAGE, "repository \"%s\" has no %s%s%s%s", s->path,
+                  choice->system_id != 0 ? "system identifier" : "cluster", id,
+                  choice->cluster == NULL  ? ""
+                  : choice->system_id != 0 ? " in cluster "
+                                           : " ",
+                  choice->cluster == NULL ? "" : choice->cluster);
+    return err_hint(e,
+                    "\"walden list\" without --cluster and --system-id shows all that is there.");
+}
+
+int survey_open(struct survey *s, const struct settings *settings, struct err *e)
+{
+    struct choice choice = {.survey = s};
+
+    s->path = settings->repo;
+    survey_lineages_init(&s->lineages, SURVEY_MAX);
+    if (repo_open(&s->repo, settings, REPO_READ | REPO_ANY_LINEAGE, e) != 0)
+        return -1;
+    if (settings_is_explicit(settings, "cluster"))
+        choice.cluster = settings->cluster;
+    if (settings_is_explicit(settings, "system_id"))
+        choice.system_id = settings->system_id;
+    if (store_each_cluster(&s->repo.store, add_cluster, &choice, e) == 0 &&
+        (s->lineages.n > 0 || (choice.cluster == NULL && choice.system_id == 0) ||
+         nothing_chosen(s, &choice, e) == 0))
+        return 0;
+    survey_close(s);
+    return -1;
+}
+
+void survey_close(struct survey *s)
+{
+    for (size_t i = 0; i < s->lineages.n; i++)
+        scan_fini(&s->lineages.v[i].scan);
+    survey_lineages_fini(&s->lineages);
+    repo_close(&s->repo);
+}
+
+/* A lineage that cannot be used is a problem; without memory or repository nothing can go on. */
+static int cannot_use(struct survey_lineage *l, struct err *e)
+{
+    char name[PROBLEM_PATH_MAX];
+    struct problem one = {.kind = PROBLEM_LINEAGE, .name = name, .what = e->msg};
+
+    if (e->code != ERR_DAMAGED && e->code != ERR_REFUSED && e->code != ERR_IO && e->code != ERR_KEY)
+        return -1;
+    (void)snprintf(name, sizeof name, "%s/%llu", l->cluster, (unsigned long long)l->system_id);
+    if (problems_add(&l->scan.problems, &one, e) != 0)
+        return -1;
+    err_clear(e);
+    return problems_derive(&l->scan.problems, &l->scan.cover, 0, e);
+}
+
+int survey_scan(struct survey *s, const struct settings *settings, struct survey_lineage *l,
+                const struct scan_how *how, struct err *e)
+{
+    if (repo_use_lineage(&s->repo, settings, l->cluster, l->system_id, e) != 0)
+        return cannot_use(l, e);
+    l->major = s->repo.lineage.major;
+    l->segment_size = s->repo.lineage.segment_size;
+    return scan_lineage(&l->scan, &s->repo, how, &s->reader, e);
+}
+
+size_t survey_problems(const struct survey *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->lineages.n; i++)
+        n += problems_count(&s->lineages.v[i].scan.problems);
+    return n;
+}

@@ -1,0 +1,80 @@
+/*
+ * survey: every lineage of a repository, looked at (list) or read back (verify).
+ *
+ * A lineage that cannot be read becomes a problem of its own, so that one broken place does not
+ * hide the state of the others.
+ */
+#ifndef CATALOG_SURVEY_H
+#define CATALOG_SURVEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/vec.h"
+#include "object/reader.h"
+#include "repo/repo.h"
+#include "repo/scan.h"
+#include "repo/settings.h"
+
+enum { SURVEY_MAX = 65536, SURVEY_SCHEMA = 1, SURVEY_TEXT_MAX = 256 * 1024 * 1024 };
+
+struct survey_lineage {
+    char cluster[KEY_NAME_MAX + 1];
+    uint64_t system_id;
+    uint32_t major; /* 0 when the lineage cannot be read */
+    uint32_t segment_size;
+    struct scan scan;
+};
+VEC_DECLARE(survey_lineages, struct survey_lineage);
+
+/* Large: keep one static or on the heap. */
+struct survey {
+    const char *path;
+    struct repo repo;
+    struct survey_lineages lineages;
+    struct object_reader reader;
+};
+
+/* Opens the repository and lists its lineages: all, or those of an explicit cluster or system_id
+ * (a flag or a variable; what the configuration says is for the hooks).  On -1 nothing is left
+ * open. */
+int survey_open(struct survey *s, const struct settings *settings, struct err *e)
+    __attribute__((warn_unused_result));
+void survey_close(struct survey *s);
+
+/* Scans one lineage. */
+int survey_scan(struct survey *s, const struct settings *settings, struct survey_lineage *l,
+                const struct scan_how *how, struct err *e) __attribute__((warn_unused_result));
+
+/* Of all lineages. */
+size_t survey_problems(const struct survey *s);
+
+/* --- what list and verify show alike --- */
+
+/* "repository ..." and "cluster ...": lines of text. */
+int survey_show_repo(const struct survey *s, struct buf *out, struct err *e);
+int survey_show_lineage(const struct survey_lineage *l, struct buf *out, struct err *e);
+/* The problems and notes of a lineage. */
+int survey_show_problems(const struct survey_lineage *l, struct buf *out, struct err *e);
+
+/* The members `repository`, `lineages`, and `problems`, `notes`, `problems_omitted`. */
+void survey_json_repo(const struct survey *s, struct json_out *j);
+void survey_json_problems(const struct survey *s, struct json_out *j);
+
+/* A member that is an LSN, a moment or null. */
+void survey_json_lsn(struct json_out *j, const char *key, lsn_t lsn);
+void survey_json_time(struct json_out *j, const char *key, int64_t time);
+
+/* A json_flush to standard output. */
+int survey_flush(void *arg, const void *p, size_t n, struct err *e);
+
+enum { SURVEY_SIZE_MAX = 32, SURVEY_TIME_MAX = 128 };
+
+/* "3.4 MB", and a moment in local time and UTC. */
+void survey_size(char out[SURVEY_SIZE_MAX], uint64_t bytes);
+void survey_time(char out[SURVEY_TIME_MAX], int64_t time);
+
+#endif

@@ -1,0 +1,303 @@
+/* How a connection comes about, and what to do when it does not. */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "os/host.h"
+#include "os/time.h"
+#include "pgconn/inside.h"
+
+/* Where connect_timeout is not set.  The time covers all addresses that are tried. */
+enum { CONNECT_SECONDS = 15, CONNECT_MAX = 3600, PARAMS_MAX = 16 };
+
+static bool is_conninfo(const char *dbname)
+{
+    return dbname != NULL &&
+           (strchr(dbname, '=') != NULL || strncmp(dbname, "postgresql://", 13) == 0 ||
+            strncmp(dbname, "postgres://", 11) == 0);
+}
+
+/* The connection string, if there is one. */
+static const char *conninfo_of(const struct pgconn_opts *o)
+{
+    return is_conninfo(o->dbname) ? o->dbname : o->dsn;
+}
+
+struct params {
+    const char *keys[PARAMS_MAX];
+    const char *values[PARAMS_MAX];
+    size_t n;
+};
+
+/* Later ones beat earlier ones. */
+static void param(struct params *p, const char *key, const char *value)
+{
+    if (value == NULL)
+        return;
+    p->keys[p->n] = key;
+    p->values[p->n++] = value;
+}
+
+static PGconn *start_connect(const struct pgconn_opts *o, const char *replication,
+                             const char *sslmode)
+{
+    const char *info = conninfo_of(o);
+    const char *name = is_conninfo(o->dbname) ? NULL : o->dbname;
+    struct params p = {.n = 0};
+
+    /* As the maintenance programs of PostgreSQL do: there may be no database of the user's name. */
+    if (info == NULL && name == NULL && os_env("PGDATABASE") == NULL && os_env("PGSERVICE") == NULL)
+        param(&p, "dbname", "postgres");
+    if (replication != NULL) {
+        /* A backup must notice within two minutes that the other side is gone. */
+        param(&p, "keepalives_idle", "30");
+        param(&p, "keepalives_interval", "15");
+        param(&p, "keepalives_count", "6");
+    }
+    param(&p, "dbname", info); /* the first dbname that holds a connection string is expanded */
+    param(&p, "host", o->host);
+    param(&p, "port", o->port);
+    param(&p, "user", o->user);
+    param(&p, "dbname", name);
+    param(&p, "sslmode", sslmode);
+    param(&p, "fallback_application_name", "walden");
+    param(&p, "replication", replication);
+    if (replication != NULL && strcmp(replication, "true") == 0)
+        param(&p, "dbname", "replication"); /* no database, but the name ~/.pgpass knows it by */
+    return PQconnectStartParams(p.keys, p.values, 1);
+}
+
+/* The value in force of one parameter, in out; "" when it has none. */
+static void setting(PGconn *pg, const char *key, char *out, size_t cap)
+{
+    PQconninfoOption *all = PQconninfo(pg);
+
+    out[0] = '\0';
+    for (PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++)
+        if (strcmp(o->keyword, key) == 0 && o->val != NULL && strlen(o->val) < cap)
+            memcpy(out, o->val, strlen(o->val) + 1);
+    PQconninfoFree(all);
+}
+
+/* Whether one host of a list (a name, address or socket's folder) is another machine. */
+static bool is_remote(const char *host, size_t n)
+{
+    return n > 0 && host[0] != '/' && host[0] != '@' && (n != 9 || memcmp(host, "localhost", 9)) &&
+           (n != 3 || memcmp(host, "::1", 3)) && (n < 4 || memcmp(host, "127.", 4));
+}
+
+static bool any_remote(PGconn *pg)
+{
+    char hosts[1024];
+    const char *p = hosts;
+    size_t n;
+
+    setting(pg, "hostaddr", hosts, sizeof hosts);
+    if (hosts[0] == '\0')
+        setting(pg, "host", hosts, sizeof hosts);
+    for (;; p += n + 1) {
+        n = strcspn(p, ",");
+        if (is_remote(p, n))
+            return true;
+        if (p[n] == '\0')
+            return false;
+    }
+}
+
+/* Whether the user himself chose the sslmode.  A library without TLS cannot tell its default from
+ * what a service file says. */
+static bool chose_sslmode(const struct pgconn_opts *o)
+{
+    const char *info = conninfo_of(o);
+    PQconninfoOption *all;
+    bool found = os_env("PGSSLMODE") != NULL || PQsslAttribute(NULL, "library") != NULL;
+
+    if (found || info == NULL)
+        return found;
+    all = PQconninfoParse(info, NULL);
+    for (PQconninfoOption *i = all; i != NULL && i->keyword != NULL; i++)
+        found = found || (strcmp(i->keyword, "sslmode") == 0 && i->val != NULL);
+    PQconninfoFree(all);
+    return found;
+}
+
+enum tls { TLS_AS_IS, TLS_REQUIRE, TLS_REFUSED };
+
+/* Rows and passwords do not cross a network in the clear unless somebody asked for just that. */
+static enum tls choose_tls(PGconn *pg, const struct pgconn_opts *o)
+{
+    char mode[16];
+
+    if (!any_remote(pg))
+        return TLS_AS_IS;
+    setting(pg, "sslmode", mode, sizeof mode);
+    if (strcmp(mode, "disable") == 0)
+        return chose_sslmode(o) ? TLS_AS_IS : TLS_REFUSED;
+    return strcmp(mode, "allow") == 0 || strcmp(mode, "prefer") == 0 ? TLS_REQUIRE : TLS_AS_IS;
+}
+
+/* connect_timeout in microseconds, from the connection string, environment or service file. */
+static int64_t connect_time(const struct pgconn *c)
+{
+    struct err none = {0};
+    uint64_t seconds = CONNECT_SECONDS;
+    char text[32];
+
+    setting(c->pg, "connect_timeout", text, sizeof text);
+    if (text[0] != '\0' && parse_u64(text, 1, CONNECT_MAX, &seconds, &none) != 0)
+        seconds = CONNECT_MAX; /* 0 and less mean for ever */
+    return (int64_t)seconds * USEC_PER_SEC;
+}
+
+/* ---- what went wrong ---- */
+
+/* The place of "XXXXX: " (an SQLSTATE) behind a severity, or NULL. */
+static char *find_state(char *text)
+{
+    for (char *p = strstr(text, ":  "); p != NULL; p = strstr(p + 1, ":  "))
+        if (strspn(p + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && p[8] == ':')
+            return p + 3;
+    return NULL;
+}
+
+/* Takes SQLSTATEs (the first into state) and lines about the server's source out of a message. */
+static void tidy(char *text, char state[PGCONN_STATE_MAX])
+{
+    char *at;
+
+    state[0] = '\0';
+    while ((at = find_state(text)) != NULL) {
+        if (state[0] == '\0') {
+            memcpy(state, at, 5);
+            state[5] = '\0';
+        }
+        memmove(at, at + 7, strlen(at + 7) + 1);
+    }
+    while ((at = strstr(text, "; LOCATION:")) != NULL) {
+        size_t n = strcspn(at + 1, ";") + 1;
+
+        memmove(at, at + n, strlen(at + n) + 1);
+    }
+}
+
+static void hint(const struct pgconn *c, const char *text, const char *state, bool replication,
+                 struct err *e)
+{
+    const char *user = PQuser(c->pg);
+
+    if (user == NULL)
+        user = "ROLE";
+    if (strcmp(state, "28P01") == 0 || strstr(text, "no password supplied") != NULL)
+        (void)err_hint(e, "Put the password of role \"%s\" into ~/.pgpass (mode 0600)%s.", user,
+                       replication ? ", with \"replication\" as the database" : "");
+    else if (strstr(text, "pg_hba.conf") != NULL && replication)
+        (void)err_hint(
+            e,
+            "Add a line like \"host replication %s ADDRESS scram-sha-256\" (\"local "
+            "replication %s peer\" for the socket) to pg_hba.conf and reload the server.",
+            user, user);
+    else if (strcmp(state, "42501") == 0 && replication)
+        (void)err_hint(e, "Run in the server, as a superuser: alter role \"%s\" replication;",
+                       user);
+    else if (strcmp(state, "53300") == 0 && replication)
+        (void)err_hint(e,
+                       "Raise max_wal_senders (a backup needs 2 free ones, and wal_level at least "
+                       "replica) and restart the server, or end another replication connection.");
+    else if (strcmp(state, "57P03") == 0)
+        (void)err_hint(e, "The server is starting, stopping or recovering: try again later.");
+    else if (strstr(text, "SSL") != NULL)
+        (void)err_hint(e, "Give sslmode=disable only if nobody can listen on the way there.");
+}
+
+static int failed(const struct pgconn *c, bool replication, struct err *e)
+{
+    char text[700];
+    char state[PGCONN_STATE_MAX];
+
+    pgconn_one_line(text, sizeof text, PQerrorMessage(c->pg));
+    tidy(text, state);
+    (void)err_set(e, ERR_UNREACHABLE, "could not connect to the server: %s", text);
+    hint(c, text, state, replication, e);
+    return -1;
+}
+
+static int finish_connect(const struct pgconn *c, bool replication, struct err *e)
+{
+    int64_t deadline = os_mono_us() + connect_time(c);
+    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+
+    (void)PQsetErrorVerbosity(c->pg, PQERRORS_VERBOSE); /* with the SQLSTATE, in any language */
+    while (state != PGRES_POLLING_OK) {
+        if (state == PGRES_POLLING_FAILED)
+            return failed(c, replication, e);
+        if (pgconn_wait(c, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, e) != 0) {
+            if (e->code == ERR_TIMEOUT)
+                e->code = ERR_UNREACHABLE;
+            return -1;
+        }
+        state = PQconnectPoll(c->pg);
+    }
+    (void)PQsetErrorVerbosity(c->pg, PQERRORS_DEFAULT); /* gives back the old one */
+    return 0;
+}
+
+static void take_notice(void *arg, const char *message)
+{
+    const struct pgconn *c = arg;
+    char text[700];
+
+    if (c->notice == NULL)
+        return;
+    pgconn_one_line(text, sizeof text, message);
+    c->notice(c->notice_arg, text);
+}
+
+/* Begins to connect; nothing but the name of the service has crossed the network yet. */
+static int begin(struct pgconn *c, const struct pgconn_opts *o, const char *replication,
+                 struct err *e)
+{
+    enum tls tls = TLS_AS_IS;
+
+    c->pg = start_connect(o, replication, NULL);
+    if (c->pg != NULL && PQstatus(c->pg) != CONNECTION_BAD)
+        tls = choose_tls(c->pg, o);
+    if (tls == TLS_REQUIRE) {
+        PQfinish(c->pg);
+        c->pg = start_connect(o, replication, "require");
+    }
+    if (c->pg == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    if (PQstatus(c->pg) == CONNECTION_BAD)
+        return failed(c, replication != NULL, e);
+    if (tls == TLS_REFUSED) {
+        (void)err_set(e, ERR_REFUSED, "the connection to \"%s\" would not be encrypted",
+                      PQhost(c->pg));
+        return err_hint(e,
+                        "Use a socket, an SSH tunnel or a VPN; if the network between is trusted, "
+                        "say sslmode=disable in the connection string or PGSSLMODE=disable.");
+    }
+    (void)PQsetNoticeProcessor(c->pg, take_notice, c); /* libpq's own would print */
+    return 0;
+}
+
+int pgconn_connect(struct pgconn **out, const struct pgconn_opts *o, const char *replication,
+                   struct err *e)
+{
+    struct pgconn *c = calloc(1, sizeof *c);
+
+    *out = NULL;
+    if (c == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    if (begin(c, o, replication, e) != 0 || finish_connect(c, replication != NULL, e) != 0)
+        goto fail;
+    if (PQsetnonblocking(c->pg, 1) != 0) {
+        (void)pgconn_lost(c, "could not set up the connection", e);
+        goto fail;
+    }
+    *out = c;
+    return 0;
+fail:
+    pgconn_close(c);
+    return -1;
+}
