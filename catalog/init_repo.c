@@ -91,6 +91,17 @@ static int settle_id(struct init *i, const struct look *l, struct err *e)
     return rc < 0 ? -1 : 0;
 }
 
+/* What a probe that was killed has left; nobody else probes here, for we hold the lock. */
+static int sweep_probe(void *arg, const char *name, enum os_dir_type type, struct err *e)
+{
+    struct init *i = arg;
+
+    (void)type;
+    if (!publish_is_temp(name) || strstr(name, ".probe-") == NULL)
+        return 0;
+    return os_root_unlink(&i->store.root, name, 0, e) < 0 ? -1 : 0;
+}
+
 static int new_repository(struct init *i, const struct look *l, struct err *e)
 {
     if (l->stranger[0] != '\0') {
@@ -107,6 +118,8 @@ static int new_repository(struct init *i, const struct look *l, struct err *e)
                         "repo_id from %s.",
                         i->config);
     }
+    if (os_dir_each(i->store.root.fd, sweep_probe, i, i->repo, e) != 0)
+        return -1;
     i->fresh = true;
     i->sealed = i->encrypt;
     i->marker.group = i->group;

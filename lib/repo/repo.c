@@ -13,8 +13,10 @@ static int read_marker(struct repo *r, const struct settings *s, struct err *e)
 {
     char *text = NULL;
     size_t len = 0;
-    int rc = store_get_text(&r->store, NULL, MARKER_FILE, &text, &len, e);
+    int rc = store_marker_stamp(&r->store, MARKER_FILE, &r->marker_stamp, e);
 
+    if (rc == 0)
+        rc = store_get_text(&r->store, NULL, MARKER_FILE, &text, &len, e);
     if (rc == STORE_ABSENT) {
         (void)err_set(e, ERR_UNREACHABLE, "no repository in \"%s\": file \"%s\" is missing",
                       s->repo, MARKER_FILE);
@@ -356,6 +358,22 @@ void repo_close(struct repo *r)
 const struct object_seal *repo_seal(const struct repo *r)
 {
     return r->seal.host == NULL ? NULL : &r->seal;
+}
+
+int repo_still_plain(struct repo *r, struct err *e)
+{
+    uint64_t stamp = 0;
+    int rc;
+
+    if (r->marker.sealed)
+        return 0;
+    rc = store_marker_stamp(&r->store, MARKER_FILE, &stamp, e);
+    if (rc == 0 && stamp == r->marker_stamp)
+        return 0;
+    if (rc >= 0)
+        (void)err_set(e, ERR_UNREACHABLE, "the repository's marker was replaced meanwhile");
+    return err_hint(e, "Encryption is being switched on, or another disk was mounted; the server "
+                       "tries again.");
 }
 
 int repo_get(struct repo *r, const struct store_name *n, struct store_object *o,

@@ -30,6 +30,7 @@ struct repo {
     struct store store;
     struct store_writer writer;
     struct marker marker;
+    uint64_t marker_stamp;
     struct lineage lineage;
     struct store_lineage where;
     struct trust trust;
@@ -58,6 +59,11 @@ int repo_use_lineage(struct repo *r, const struct settings *s, const char *clust
 
 /* What to seal with: NULL in a plain repository. */
 const struct object_seal *repo_seal(const struct repo *r);
+
+/* For writers of plain objects, just before they commit: is the repository still the plain one that
+ * was opened?  -1 when its marker was replaced meanwhile (encryption was switched on): an object
+ * that appeared now would never be believed. */
+int repo_still_plain(struct repo *r, struct err *e) __attribute__((warn_unused_result));
 
 /* Opens an object of the current lineage and unlocks it with whatever keys are here.
  * 0, STORE_ABSENT, -1.  Close the reader, then release the object. */

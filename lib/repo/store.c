@@ -13,7 +13,7 @@
 #include "os/file.h"
 #include "os/lock.h"
 
-enum { NAMES_MAX = 1 << 24 };
+enum { NAMES_MAX = 1 << 24, HINT_EVERY = 2 * STORE_BUFFER };
 
 int store_open(struct store *s, const char *path, struct err *e)
 {
@@ -163,6 +163,17 @@ int store_get_text(struct store *s, const struct store_lineage *l, const char *f
     return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
 }
 
+int store_marker_stamp(struct store *s, const char *file, uint64_t *stamp, struct err *e)
+{
+    struct stat st;
+    int rc = os_root_stat(&s->root, file, &st, e);
+
+    if (rc == 0) /* inode numbers are used again; with the time they are not, in practice */
+        *stamp = (uint64_t)st.st_ino * 1000003 ^ (uint64_t)st.st_mtim.tv_sec * 1000000007 ^
+                 (uint64_t)st.st_mtim.tv_nsec;
+    return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
+}
+
 /* A directory's names, sorted, or nothing when it does not exist. */
 static int list(struct store *s, const char *path, struct os_names *names, struct err *e)
 {
@@ -277,8 +288,8 @@ static int put_flush(struct store_put *put, struct err *e)
     if (publish_write(&put->publish, put->buffer, held, e) != 0)
         return -1;
     put->flushed += held;
-    if (held == STORE_BUFFER)
-        os_hint_writeback(publish_fd(&put->publish), put->flushed - held, held);
+    if (put->flushed % HINT_EVERY == 0)
+        os_hint_writeback(publish_fd(&put->publish), put->flushed - HINT_EVERY, HINT_EVERY);
     return 0;
 }
 

@@ -75,6 +75,10 @@ int store_has(struct store *s, const struct store_lineage *l, const struct store
 int store_get_text(struct store *s, const struct store_lineage *l, const char *file, char **text,
                    size_t *len, struct err *e) __attribute__((warn_unused_result));
 
+/* Tells one marker file from the one that replaced it. */
+int store_marker_stamp(struct store *s, const char *file, uint64_t *stamp, struct err *e)
+    __attribute__((warn_unused_result));
+
 /* Listings.  fn gets each name; 0 goes on, positive stops and is returned, -1 is an error.  Absent
  * directories list nothing.  A listing may be expensive: ask for the narrowest. */
 typedef int (*store_each_fn)(void *arg, const char *name, struct err *e);

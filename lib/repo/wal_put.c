@@ -201,7 +201,7 @@ static int store_new(struct job *j, bool compress, struct wal_put_report *report
     if ((holds_wal(j) ? pass_segment(j, &parts, report, e)
                       : pass_text(j, &parts, &public_part, e)) != 0)
         goto out;
-    if (object_writer_finish(&w->writer, &parts, e) != 0)
+    if (object_writer_finish(&w->writer, &parts, e) != 0 || repo_still_plain(j->r, e) != 0)
         goto out;
     report->stored_size = w->put.total;
     rc = store_put_commit(&w->put, e);
@@ -331,13 +331,18 @@ static int already_there(struct job *j, struct err *e)
     store_release(&o);
     if (rc > 0)
         return store_confirm(&j->r->writer, &j->r->where, &j->object, e) == 0 ? WAL_PUT_SAME : -1;
-    if (rc == 0)
+    if (rc == 0) {
         (void)err_set(e, ERR_REFUSED, "\"%s\" is in the repository already, with other content",
                       o.shown);
-    (void)err_context(e, "refused to archive \"%s\"", j->path);
-    return err_hint(e, "The stored copy was not touched.  Two servers may archive into one cluster "
-                       "of the repository, or a copy of a server was started: give each its own "
-                       "(\"walden init --cluster NAME\").");
+        (void)err_hint(e, "The stored copy was not touched.  Two servers may archive into one "
+                          "cluster of the repository, or a copy of a server was started: give each "
+                          "its own (\"walden init --cluster NAME\").");
+    } else if (e->code == ERR_DAMAGED) {
+        (void)err_hint(e,
+                       "The stored copy was not touched.  If \"walden verify\" finds it damaged, "
+                       "too, move it out of the repository: the server archives it again.");
+    }
+    return err_context(e, "refused to archive \"%s\"", j->path);
 }
 
 int wal_put(struct wal_put *w, struct repo *r, const char *path, bool compress,

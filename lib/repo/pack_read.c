@@ -1,0 +1,282 @@
+#include "repo/pack_read.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* A birth pack inside a compacted one, shown as the file it was, without its body. */
+struct view {
+    const struct store_object *file;
+    uint64_t at; /* of its frames, in the file */
+    uint32_t head_len;
+    uint32_t tail_len;
+    uint64_t size;
+};
+
+/* Copies the part of [from, from + n), found at `at` in the file, that a read asks for. */
+static int view_part(const struct view *v, uint64_t from, uint64_t n, uint64_t at, uint64_t want,
+                     uint8_t *buf, size_t len, struct err *e)
+{
+    uint64_t start = from > want ? from : want;
+    uint64_t end = from + n < want + len ? from + n : want + len;
+
+    if (start >= end)
+        return 0;
+    return v->file->source.read(v->file->source.arg, at + (start - from), buf + (start - want),
+                                (size_t)(end - start), e);
+}
+
+static int view_read(void *arg, uint64_t at, void *buf, size_t len, struct err *e)
+{
+    const struct view *v = arg;
+
+    memset(buf, 0, len);
+    if (view_part(v, 0, v->head_len, v->at, at, buf, len, e) != 0)
+        return -1;
+    return view_part(v, v->size - v->tail_len, v->tail_len, v->at + v->head_len, at, buf, len, e);
+}
+
+static int unlock(struct pack *p, const struct repo *repo, unsigned need, struct object_reader *r,
+                  struct err *e)
+{
+    if (!r->head.sealed || need == PACK_RAW)
+        return 0;
+    if (repo->has_secret && (need & PACK_DATA) != 0) {
+        if (object_unlock(r, &repo->secret, e) != 0)
+            return -1;
+        secret_entry_key(p->key, r->content.key);
+    }
+    if ((need & PACK_DATA) != 0 && !r->has_content) {
+        (void)err_set(e, ERR_KEY, "\"%s\" is sealed, and no secret key is here", r->source->name);
+        return err_hint(e, "Set secret_key to the recovery key.");
+    }
+    if ((need & PACK_META) == 0 || r->has_metadata)
+        return 0;
+    if (repo->has_host)
+        return object_unlock_metadata(r, &repo->host, e);
+    return repo->has_secret ? object_unlock(r, &repo->secret, e) : 0; /* reading them says it */
+}
+
+/* Takes over what an open object says. */
+static int take(struct pack *p, const struct pack_set *set, unsigned need, struct object_reader *r,
+                struct err *e)
+{
+    if (r->head.codec != CODEC_PACK)
+        return err_set(e, ERR_DAMAGED, "\"%s\" has another codec than a pack", r->source->name);
+    p->sealed = r->head.sealed;
+    p->system_id = r->head.system_id;
+    p->keys = r->keys;
+    if (pack_table_read(&p->table, r->tail.public_part, r->tail.public_len, p->sealed, e) != 0 ||
+        unlock(p, set->repo, need, r, e) != 0)
+        return -1;
+    if (p->table.body != r->tail.body_size)
+        return err_set(e, ERR_DAMAGED, "pack is damaged: its table does not cover its body");
+    p->head_len = (uint32_t)r->body_at;
+    p->tail_len = (uint32_t)(r->source->size - r->body_at - r->tail.body_size);
+    p->size = r->source->size;
+    if ((need & PACK_META) == 0)
+        return 0;
+    if (object_metadata(r, &p->metadata, &p->metadata_len, e) != 0)
+        return -1;
+    return pack_facts_find(p->metadata, p->metadata_len, p->table.pages, &p->facts, e);
+}
+
+static int open_direct(struct pack *p, const struct pack_set *set, unsigned need,
+                       struct object_reader *scratch, struct err *e)
+{
+    char name[PACK_NAME_MAX];
+    struct object_want want = {KIND_PACK, name, set->repo->where.system_id};
+    int rc;
+
+    pack_name(name, p->id, false);
+    if (object_open(scratch, &p->file.source, &set->repo->trust, &want, e) != 0)
+        return -1;
+    rc = take(p, set, need, scratch, e);
+    object_close(scratch);
+    p->body_at = p->head_len;
+    p->tail_at = p->size - p->tail_len;
+    return rc;
+}
+
+static int open_moved(struct pack *p, const struct pack_set *set, const struct pack_place *place,
+                      unsigned need, struct object_reader *scratch, struct err *e)
+{
+    const struct pack_source *s = &place->source;
+    const struct pack_holder *h = &set->holders.v[place->holder];
+    struct view view = {&p->file, h->body_at + s->at, s->head_len, s->tail_len, s->size};
+    struct object_source source = {view_read, &view, s->size, p->file.shown};
+    char name[PACK_NAME_MAX];
+    struct object_want want = {KIND_PACK, name, set->repo->where.system_id};
+    int rc;
+
+    pack_name(name, p->id, false);
+    if (object_open(scratch, &source, &set->repo->trust, &want, e) != 0)
+        return -1;
+    rc = take(p, set, need, scratch, e);
+    object_close(scratch);
+    if (rc != 0)
+        return -1;
+    if (p->head_len != s->head_len || p->tail_len != s->tail_len)
+        return err_set(e, ERR_DAMAGED, "pack is damaged: frames of a source");
+    p->body_at = h->body_at;
+    p->head_at = view.at;
+    p->tail_at = view.at + s->head_len;
+    return pack_table_move(&p->table, s, e);
+}
+
+int pack_open_at(struct pack **out, const struct pack_set *set, const uint8_t id[PACK_ID],
+                 const struct pack_place *place, unsigned need, struct object_reader *scratch,
+                 struct err *e)
+{
+    struct pack *p = calloc(1, sizeof *p);
+    char text[PACK_NAME_MAX];
+    struct store_name name = {.kind = KIND_PACK, .name = text};
+    int rc;
+
+    *out = NULL;
+    if (p == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for a pack");
+    memcpy(p->id, id, PACK_ID);
+    p->file.fd = -1;
+    pack_name(text, place != NULL ? set->holders.v[place->holder].id : id, place != NULL);
+    rc = store_get(&set->repo->store, &set->repo->where, &name, &p->file, e);
+    if (rc > 0)
+        rc = err_set(e, ERR_HOLE, "pack \"%s\" is missing", text);
+    else if (rc == 0)
+        rc = place == NULL ? open_direct(p, set, need, scratch, e)
+                           : open_moved(p, set, place, need, scratch, e);
+    if (rc == 0) {
+        *out = p;
+        return 0;
+    }
+    if (p->file.fd >= 0)
+        (void)err_context(e, "\"%s\"", p->file.shown);
+    pack_close(p);
+    return -1;
+}
+
+int pack_open(struct pack **p, const struct pack_set *set, const uint8_t id[PACK_ID], unsigned need,
+              struct object_reader *scratch, struct err *e)
+{
+    size_t n;
+    const struct pack_place *places = pack_set_places(set, id, &n);
+    struct err first = {0};
+    char name[PACK_NAME_MAX];
+
+    if (pack_set_direct(set, id) != NULL &&
+        pack_open_at(p, set, id, NULL, need, scratch, &first) == 0)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        struct err next = {0};
+
+        if (set->holders.v[places[i].holder].excluded)
+            continue;
+        if (pack_open_at(p, set, id, &places[i], need, scratch, &next) == 0)
+            return 0;
+        if (first.code == ERR_NONE)
+            first = next;
+    }
+    if (first.code != ERR_NONE) {
+        (void)err_set(e, first.code, "%s", first.msg);
+        return first.hint[0] != '\0' ? err_hint(e, "%s", first.hint) : -1;
+    }
+    pack_name(name, id, false);
+    return err_set(e, ERR_HOLE, "pack \"%s\" is missing, and no compacted pack holds it", name);
+}
+
+void pack_close(struct pack *p)
+{
+    if (p == NULL)
+        return;
+    store_release(&p->file);
+    pack_table_fini(&p->table);
+    free(p->metadata);
+    secret_wipe(p->key, sizeof p->key);
+    free(p);
+}
+
+int pack_read_raw(const struct pack *p, uint32_t ordinal, uint8_t *out, struct err *e)
+{
+    const struct pack_row *row = &p->table.row[ordinal];
+
+    if (!pack_has(p, ordinal))
+        return err_set(e, ERR_HOLE, "\"%s\" does not hold entry %u", p->file.shown,
+                       (unsigned)ordinal);
+    if (p->file.source.read(p->file.source.arg, p->body_at + row->at, out, row->len, e) != 0)
+        return -1;
+    if (crc32c_extend(0, out, row->len) != row->crc)
+        return err_set(e, ERR_DAMAGED, "\"%s\": checksum of entry %u does not match", p->file.shown,
+                       (unsigned)ordinal);
+    return 0;
+}
+
+int pack_read(const struct pack *p, uint32_t ordinal, struct pack_scratch *scratch,
+              uint8_t out[PAGES_ENTRY_BYTES], struct err *e)
+{
+    const struct pack_row *row = &p->table.row[ordinal];
+    struct secret_entry at = {p->system_id, p->id, ordinal, row->plain_len};
+    bool packed = row->codec == PACK_LZ4;
+    uint8_t *stored = p->sealed || packed ? scratch->stored : out;
+    const uint8_t *bytes = stored;
+    size_t len = row->len;
+
+    if (pack_read_raw(p, ordinal, stored, e) != 0)
+        return -1;
+    if (p->sealed) {
+        uint8_t *opened = packed ? scratch->opened : out;
+
+        if (secret_entry_open(opened, stored, len, p->key, &at, e) != 0)
+            return err_context(e, "\"%s\": entry %u", p->file.shown, (unsigned)ordinal);
+        bytes = opened;
+        len -= SECRET_PART_EXTRA;
+    }
+    if (packed && !lz4_block_expand(bytes, len, out, row->plain_len))
+        return err_set(e, ERR_DAMAGED, "\"%s\": entry %u does not expand", p->file.shown,
+                       (unsigned)ordinal);
+    return 0;
+}
+
+/* Are the pages of an entry what was noted of them? */
+static int check_pages(const struct pack *p, const struct pages_judge *judge,
+                       const struct pack_row *row, const uint8_t *bytes, struct err *e)
+{
+    for (uint32_t i = 0; i < pack_row_pages(row); i++) {
+        size_t at = (size_t)i * PAGES_SIZE;
+        size_t len = row->plain_len - at < PAGES_SIZE ? row->plain_len - at : (size_t)PAGES_SIZE;
+        struct pages_facts want = pack_facts_get(p->facts, row->page + i);
+        struct pages_facts found = pages_judge_page(judge, bytes + at, len);
+
+        if (found.hash != want.hash || found.crc != want.crc)
+            return err_set(e, ERR_DAMAGED, "\"%s\": a page is not what it was when it was stored",
+                           p->file.shown);
+    }
+    return 0;
+}
+
+int pack_check(const struct pack *p, const struct pages_judge *judge, bool content,
+               struct pack_scratch *scratch, pack_bad_fn bad, void *arg, uint64_t *bytes,
+               struct err *e)
+{
+    uint8_t *plain = malloc(PAGES_ENTRY_BYTES);
+    int rc = 0;
+
+    if (plain == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to check a pack");
+    for (uint32_t i = 0; rc == 0 && i < p->table.count; i++) {
+        struct err why = {0};
+        int found;
+
+        if (!pack_has(p, i))
+            continue;
+        found = content ? pack_read(p, i, scratch, plain, &why)
+                        : pack_read_raw(p, i, scratch->stored, &why);
+        if (found == 0 && content && p->facts != NULL && judge != NULL)
+            found = check_pages(p, judge, &p->table.row[i], plain, &why);
+        *bytes += p->table.row[i].len;
+        if (found != 0)
+            rc = bad(arg, p, i, &why, e);
+    }
+    free(plain);
+    return rc;
+}

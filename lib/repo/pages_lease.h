@@ -1,0 +1,55 @@
+/*
+ * pages_lease: who is using the repository's backups and packs right now (FORMAT.md section 10).
+ *
+ * A backup takes an intent, a restore a lease, before it looks at anything, and beats while it
+ * works.  While one is alive, no pack is removed.  Alive is who beats between two looks of one
+ * observer: nobody's wall clock is asked.  A holder that was taken for dead learns it at its next
+ * beat and must give up: a backup beats once more just before its manifest is published.
+ */
+#ifndef REPO_PAGES_LEASE_H
+#define REPO_PAGES_LEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "repo/repo.h"
+
+enum {
+    PAGES_LEASE_ID = 8,
+    PAGES_LEASE_NAME_MAX = 40,
+    PAGES_BEAT_S = 20, /* a holder beats this often, */
+    PAGES_LOOK_S = 75  /* an observer looks twice so far apart */
+};
+
+struct pages_lease {
+    struct repo *repo;
+    enum object_kind kind; /* KIND_INTENT or KIND_LEASE */
+    uint8_t id[PAGES_LEASE_ID];
+    uint32_t counter;
+    bool held;
+    char label[64];
+    char holder[128];
+};
+
+/* label: the backup that is read or leaned on, "" when there is none; holder: host and process, for
+ * people. */
+int pages_lease_take(struct pages_lease *l, struct repo *repo, enum object_kind kind,
+                     const char *label, const char *holder, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* -1 with ERR_REFUSED when somebody took us for dead meanwhile. */
+int pages_lease_beat(struct pages_lease *l, struct err *e) __attribute__((warn_unused_result));
+
+/* Lets go; accepts a zeroed struct.  What stays behind after a failure is dead soon. */
+void pages_lease_drop(struct pages_lease *l);
+
+/* Sleeps PAGES_LOOK_S; -1 (ERR_INTERRUPTED) ends the look. */
+typedef int (*pages_wait_fn)(void *arg, struct err *e);
+
+/* Looks twice, when there is anybody at all, and removes the marks of the dead.  *alive counts the
+ * rest. */
+int pages_lease_look(struct repo *repo, pages_wait_fn wait, void *arg, unsigned *alive,
+                     struct err *e) __attribute__((warn_unused_result));
+
+#endif

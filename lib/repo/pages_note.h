@@ -1,0 +1,15 @@
+/*
+ * pages_note: small objects without a body: leases, intents, condemned lists.
+ */
+#ifndef REPO_PAGES_NOTE_H
+#define REPO_PAGES_NOTE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "repo/repo.h"
+
+/* Publishes; a name that exists is an error. */
+int pages_note_put(struct repo *repo, enum object_kind kind, const char *name,
+                   const struct buf *part, struct err *e) __attribute__((warn_unused_result));
+
+#endif
