@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "archive_cmd/push.h"
+#include "base/answer.h"
 #include "base/msg.h"
 #include "base/opt.h"
-#include "base/answer.h"
 #include "os/signal.h"
 #include "repo/settings.h"
 
