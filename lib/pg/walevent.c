@@ -17,7 +17,6 @@ enum {
 enum {
     XLOG_CHECKPOINT_SHUTDOWN = 0x00,
     XLOG_CHECKPOINT_ONLINE = 0x10,
-    XLOG_SWITCH = 0x40,
     XLOG_PARAMETERS = 0x60,
     XLOG_RESTORE_POINT = 0x70,
     XLOG_END_OF_RECOVERY = 0x90,
@@ -566,11 +565,6 @@ int walevent_record(struct walevent *ev, const uint8_t *p, size_t avail, lsn_t l
     default:
         return 0;
     }
-}
-
-bool walevent_is_switch(const uint8_t *p)
-{
-    return p[17] == WALRECORD_XLOG && (p[16] & INFO_OP) == XLOG_SWITCH;
 }
 
 /* --- the end --- */

@@ -63,7 +63,10 @@ static inline uint32_t walevent_want(const struct walevent *ev, uint8_t rmid, ui
 int walevent_record(struct walevent *ev, const uint8_t *p, size_t avail, lsn_t lsn);
 
 /* Whether p, a record's 24 header bytes, is a segment switch. */
-bool walevent_is_switch(const uint8_t *p);
+static inline bool walevent_is_switch(const uint8_t *p)
+{
+    return p[17] == WALRECORD_XLOG && (p[16] & 0xf0) == 0x40;
+}
 
 /* Writes what only the end of the segment tells: mass changes, open transactions.  Returns the
  * length of the metadata, to which the caller may still add through ev->meta. */

@@ -185,7 +185,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
             check(label.start_tli != 0);
         break;
     default:
-        (void)control_parse(p + 1, n - 1, &control, &e); /* any answer will do */
+        if (control_parse(p + 1, n - 1, &control, &e) == 0)
+            check(!control.is_known || walname_is_segsize(control.segsize));
         if (n - 1 < sizeof text) {
             memcpy(text, p + 1, n - 1);
             text[n - 1] = '\0';

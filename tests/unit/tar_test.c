@@ -148,9 +148,9 @@ static int feed_all(unsigned flags, struct err *e)
 static void test_whole(void)
 {
     static const char want[] =
-        "f backup_label 600 5 1733581193:hello;d pg_wal 700 0 1733581193:;"
-        "d pg_wal/archive_status 700 0 1733581193:;"
-        "l pg_tblspc/16384 777 0 1733581193 -> /srv/a b=c:;f empty 600 0 1733581193:;"
+        "f backup_label 600 5 1733908873:hello;d pg_wal 700 0 1733908873:;"
+        "d pg_wal/archive_status 700 0 1733908873:;"
+        "l pg_tblspc/16384 777 0 1733908873 -> /srv/a b=c:;f empty 600 0 1733908873:;"
         "f a name=1\n 640 512 -1:";
     char block[TAR_BLOCK];
     struct err e = {0};
