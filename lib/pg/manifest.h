@@ -10,6 +10,8 @@
  * proved: only manifest_in_finish knows that the whole manifest has its checksum.
  *
  * The writer's bytes are those that a server would have written for the same content.
+ *
+ * SHA-256 comes from stream/digest, which stands on the same layer: hashing has one user.
  */
 #ifndef PG_MANIFEST_H
 #define PG_MANIFEST_H

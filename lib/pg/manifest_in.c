@@ -118,15 +118,23 @@ static bool digits(const char *s, size_t n, unsigned *out)
 /* Years before 1970 are right where a clock was wrong, so base/parse cannot be asked. */
 static void take_time(struct manifest_file *f, const struct json_token *t)
 {
-    const char *s = t->text;
+    static const struct {
+        uint8_t at, len;
+        unsigned min, max;
+    } parts[] = {{0, 4, 1, 9999}, {5, 2, 1, 12},  {8, 2, 1, 31},
+                 {11, 2, 0, 23},  {14, 2, 0, 59}, {17, 2, 0, 60}};
+    static const char form[] = "0000-00-00 00:00:00 GMT";
     unsigned v[6];
 
-    if (t->len != TIME_LEN || s[4] != '-' || s[7] != '-' || s[10] != ' ' || s[13] != ':' ||
-        s[16] != ':' || strcmp(s + 19, " GMT") != 0 || !digits(s, 4, &v[0]) ||
-        !digits(s + 5, 2, &v[1]) || !digits(s + 8, 2, &v[2]) || !digits(s + 11, 2, &v[3]) ||
-        !digits(s + 14, 2, &v[4]) || !digits(s + 17, 2, &v[5]) || v[0] < 1 || v[1] < 1 ||
-        v[1] > 12 || v[2] < 1 || v[2] > 31 || v[3] > 23 || v[4] > 59 || v[5] > 60)
+    if (t->len != TIME_LEN)
         return;
+    for (size_t i = 0; i < TIME_LEN; i++)
+        if (form[i] != '0' && form[i] != t->text[i])
+            return;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (!digits(t->text + parts[i].at, parts[i].len, &v[i]) || v[i] < parts[i].min ||
+            v[i] > parts[i].max)
+            return;
     f->mtime = parse_days(v[0], v[1], v[2]) * 86400 + v[3] * 3600 + v[4] * 60 + v[5];
     f->has_mtime = true;
 }

@@ -49,6 +49,11 @@ static int strange(const char *what, struct err *e)
     return err_set(e, ERR_DAMAGED, "the server's answer to BASE_BACKUP makes no sense: %s", what);
 }
 
+static int tell(struct run *r, struct err *e)
+{
+    return r->ev->progress == NULL ? 0 : r->ev->progress(r->arg, r->bytes, e);
+}
+
 /* ---- the command ---- */
 
 /* In single quotes, which is all that the replication protocol's grammar knows. */
@@ -69,16 +74,16 @@ static int add_label(struct buf *b, const char *label, struct err *e)
     return buf_u8(b, '\'', e);
 }
 
-static int add_option(struct buf *b, bool wanted, bool typed, const char *text, struct err *e)
-{
-    return wanted ? buf_fmt(b, e, "%s %s", typed ? "," : "", text) : 0;
-}
+/* One option in the words of both dialects. */
+struct option {
+    bool wanted;
+    const char *flat;
+    const char *typed;
+};
 
-static int make_command(const struct run *r, struct buf *b, struct err *e)
+static int check_opts(const struct run *r, struct err *e)
 {
     const struct basebackup_opts *o = r->o;
-    bool t = r->typed;
-    char rate[32];
 
     if (o->max_rate != 0 &&
         (o->max_rate < BASEBACKUP_RATE_MIN || o->max_rate > BASEBACKUP_RATE_MAX))
@@ -86,20 +91,36 @@ static int make_command(const struct run *r, struct buf *b, struct err *e)
                        BASEBACKUP_RATE_MIN, BASEBACKUP_RATE_MAX);
     if (o->incremental && pgconn_version(r->c) < 170000)
         return err_set(e, ERR_REFUSED, "incremental backups need PostgreSQL 17");
-    (void)snprintf(rate, sizeof rate, "MAX_RATE %" PRIu32, o->max_rate);
-    if (buf_str(b, t ? "BASE_BACKUP (" : "BASE_BACKUP ", e) != 0 ||
-        add_label(b, o->label, e) != 0 || add_option(b, o->sizes, t, "PROGRESS", e) != 0 ||
-        add_option(b, o->fast, t, t ? "CHECKPOINT 'fast'" : "FAST", e) != 0 ||
-        add_option(b, true, t, t ? "WAIT false" : "NOWAIT", e) != 0 ||
-        add_option(b, o->max_rate > 0, t, rate, e) != 0 ||
-        add_option(b, o->tablespace_map, t, "TABLESPACE_MAP", e) != 0 ||
-        add_option(b, o->skip_checksums, t, t ? "VERIFY_CHECKSUMS false" : "NOVERIFY_CHECKSUMS",
-                   e) != 0 ||
-        add_option(b, true, t, "MANIFEST 'yes'", e) != 0 ||
-        add_option(b, true, t, "MANIFEST_CHECKSUMS 'CRC32C'", e) != 0 ||
-        add_option(b, o->incremental, t, "INCREMENTAL", e) != 0)
+    return 0;
+}
+
+static int make_command(const struct run *r, struct buf *b, struct err *e)
+{
+    const struct basebackup_opts *o = r->o;
+    char rate[32];
+    const struct option options[] = {
+        {o->sizes, "PROGRESS", "PROGRESS"},
+        {o->fast, "FAST", "CHECKPOINT 'fast'"},
+        {true, "NOWAIT", "WAIT false"},
+        {o->max_rate > 0, rate, rate},
+        {o->tablespace_map, "TABLESPACE_MAP", "TABLESPACE_MAP"},
+        {o->skip_checksums, "NOVERIFY_CHECKSUMS", "VERIFY_CHECKSUMS false"},
+        {true, "MANIFEST 'yes'", "MANIFEST 'yes'"},
+        {true, "MANIFEST_CHECKSUMS 'CRC32C'", "MANIFEST_CHECKSUMS 'CRC32C'"},
+        {o->incremental, "INCREMENTAL", "INCREMENTAL"},
+    };
+
+    if (check_opts(r, e) != 0)
         return -1;
-    return t ? buf_str(b, ")", e) : 0;
+    (void)snprintf(rate, sizeof rate, "MAX_RATE %" PRIu32, o->max_rate);
+    if (buf_str(b, r->typed ? "BASE_BACKUP (" : "BASE_BACKUP ", e) != 0 ||
+        add_label(b, o->label, e) != 0)
+        return -1;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (options[i].wanted && buf_fmt(b, e, "%s %s", r->typed ? "," : "",
+                                         r->typed ? options[i].typed : options[i].flat) != 0)
+            return -1;
+    return r->typed ? buf_str(b, ")", e) : 0;
 }
 
 /* ---- results between the copies ---- */
@@ -234,7 +255,7 @@ static int take_data(struct run *r, const uint8_t *p, size_t n, struct err *e)
     r->bytes += n;
     if (r->ev->archive_data != NULL && r->ev->archive_data(r->arg, p, n, e) != 0)
         return -1;
-    return r->ev->progress == NULL ? 0 : r->ev->progress(r->arg, r->bytes, e);
+    return tell(r, e);
 }
 
 /* 'n': a name and a path, each with a 0 behind, which must be those of the next archive. */
@@ -274,7 +295,7 @@ static int take_message(struct run *r, const char *p, size_t n, struct err *e)
     case 'p':
         if (n != 1 + NUMBER_LEN)
             return strange("a report of progress", e);
-        return r->ev->progress == NULL ? 0 : r->ev->progress(r->arg, r->bytes, e);
+        return tell(r, e);
     default:
         return strange("a message of an unknown type", e);
     }
@@ -308,7 +329,7 @@ static int copy(struct run *r, struct err *e)
         }
         if (deadline == 0)
             deadline = in_time(r);
-        if (pgconn_take(r->c, deadline, e) != 0)
+        if (pgconn_take(r->c, deadline, e) != 0 || tell(r, e) != 0)
             return -1;
     }
 }
@@ -349,15 +370,25 @@ static void take_warning(void *arg, const char *text)
         r->ev->warning(r->arg, text);
 }
 
+/* The first answer comes when the checkpoint is done, which may take many minutes: how many is for
+ * the caller to say. */
+static int wait_for_checkpoint(struct run *r, struct err *e)
+{
+    if (pgconn_flush(r->c, in_time(r), e) != 0)
+        return -1;
+    while (PQisBusy(r->c->pg))
+        if (pgconn_take(r->c, 0, e) != 0 || tell(r, e) != 0)
+            return -1;
+    return 0;
+}
+
 static int run(struct run *r, const char *command, struct basebackup_end *end, struct err *e)
 {
     struct basebackup_start start;
     PGresult *res;
 
-    if (pgconn_send(r->c, command, e) != 0)
-        return -1;
-    /* The first answer comes when the checkpoint is done, which may take many minutes. */
-    if (expect_position(r, 0, &start.lsn, &start.tli, e) != 0 || expect_spaces(r, e) != 0)
+    if (pgconn_send(r->c, command, e) != 0 || wait_for_checkpoint(r, e) != 0 ||
+        expect_position(r, in_time(r), &start.lsn, &start.tli, e) != 0 || expect_spaces(r, e) != 0)
         return -1;
     start.n = r->spaces.n;
     start.spaces = r->spaces.v;
@@ -402,13 +433,13 @@ int basebackup_run(struct pgconn *c, const struct basebackup_opts *o,
 
 /* ---- UPLOAD_MANIFEST ---- */
 
-static int upload_all(struct pgconn *c, basebackup_read *read, void *arg, uint8_t *piece,
+static int upload_all(struct pgconn *c, basebackup_read *next, void *arg, uint8_t *piece,
                       struct err *e)
 {
     size_t got = 1;
 
     while (got > 0) {
-        if (read(arg, piece, UPLOAD_PIECE, &got, e) != 0)
+        if (next(arg, piece, UPLOAD_PIECE, &got, e) != 0)
             return -1;
         /* libpq never says "not now" to this, it grows: so each piece is sent before the next. */
         if (got > 0 && PQputCopyData(c->pg, (const char *)piece, (int)got) != 1)
@@ -423,7 +454,7 @@ static int upload_all(struct pgconn *c, basebackup_read *read, void *arg, uint8_
                : pgconn_lost(c, "could not send the manifest", e);
 }
 
-int basebackup_upload(struct pgconn *c, basebackup_read *read, void *arg, struct err *e)
+int basebackup_upload(struct pgconn *c, basebackup_read *next, void *arg, struct err *e)
 {
     struct basebackup_opts o = {.silence = UPLOAD_SECONDS};
     struct run r = {.c = c, .o = &o};
@@ -440,7 +471,7 @@ int basebackup_upload(struct pgconn *c, basebackup_read *read, void *arg, struct
     piece = malloc(UPLOAD_PIECE);
     if (piece == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
-    rc = upload_all(c, read, arg, piece, e);
+    rc = upload_all(c, next, arg, piece, e);
     free(piece);
     return rc;
 }

@@ -68,7 +68,9 @@ struct basebackup_events {
     int (*manifest_begin)(void *arg, struct err *e);
     int (*manifest_data)(void *arg, const uint8_t *bytes, size_t len, struct err *e);
     int (*manifest_end)(void *arg, struct err *e);
-    /* Often: bytes of all archives that arrived so far.  Also called with no news. */
+    /* Bytes of all archives that arrived so far: with each piece, and once a second when nothing
+     * comes.  0 while the server still works on its checkpoint, which only this call can cut
+     * short: it may take many minutes unless opts.fast is set. */
     int (*progress)(void *arg, uint64_t bytes, struct err *e);
     /* A warning of the server, one line. */
     void (*warning)(void *arg, const char *text);
@@ -93,7 +95,7 @@ bool basebackup_has_end(const struct pgconn *c);
 typedef int basebackup_read(void *arg, uint8_t *bytes, size_t cap, size_t *got, struct err *e);
 
 /* Sends the manifest of the prior backup, on which an incremental one will build; 17 and later. */
-int basebackup_upload(struct pgconn *c, basebackup_read *read, void *arg, struct err *e)
+int basebackup_upload(struct pgconn *c, basebackup_read *next, void *arg, struct err *e)
     __attribute__((warn_unused_result));
 
 #endif

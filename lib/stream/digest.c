@@ -57,3 +57,18 @@ void digest_get_fast(struct digest *d, uint64_t a, uint64_t b, uint8_t out[DIGES
     (void)crypto_onetimeauth_final(&d->state.poly, m + sizeof label - 1 + 16); /* cannot fail */
     (void)crypto_generichash(out, DIGEST_FAST, m, sizeof m, d->outer_key, sizeof d->outer_key);
 }
+
+void digest_sha256_init(struct digest_sha256 *d)
+{
+    (void)crypto_hash_sha256_init(&d->state); /* cannot fail, nor can the other two */
+}
+
+void digest_sha256_add(struct digest_sha256 *d, const void *bytes, size_t len)
+{
+    (void)crypto_hash_sha256_update(&d->state, bytes, len);
+}
+
+void digest_sha256_get(struct digest_sha256 *d, uint8_t out[DIGEST_SHA256])
+{
+    (void)crypto_hash_sha256_final(&d->state, out);
+}

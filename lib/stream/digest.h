@@ -14,7 +14,7 @@
 
 #include "stream/sink.h"
 
-enum { DIGEST_STRONG = 32, DIGEST_FAST = 16, DIGEST_FAST_KEY = 64 };
+enum { DIGEST_STRONG = 32, DIGEST_FAST = 16, DIGEST_FAST_KEY = 64, DIGEST_SHA256 = 32 };
 
 /* BLAKE2b-256 at once. */
 void digest_strong(uint8_t out[DIGEST_STRONG], const uint8_t *bytes, size_t len);
@@ -37,5 +37,15 @@ void digest_init_fast(struct digest *d, const uint8_t key[DIGEST_FAST_KEY], enum
 /* After the last byte, once.  a and b are the parameters of the fast digest. */
 void digest_get_strong(struct digest *d, uint8_t out[DIGEST_STRONG]);
 void digest_get_fast(struct digest *d, uint64_t a, uint64_t b, uint8_t out[DIGEST_FAST]);
+
+/* SHA-256 in pieces, only for what others sign with it (PostgreSQL's backup_manifest).  The struct
+ * may be copied, to end the same beginning in several places. */
+struct digest_sha256 {
+    crypto_hash_sha256_state state;
+};
+
+void digest_sha256_init(struct digest_sha256 *d);
+void digest_sha256_add(struct digest_sha256 *d, const void *bytes, size_t len);
+void digest_sha256_get(struct digest_sha256 *d, uint8_t out[DIGEST_SHA256]); /* once */
 
 #endif

@@ -264,3 +264,20 @@ void lz4_unpack_init(struct lz4_unpack *u, uint64_t limit)
     u->held = 0;
     u->raw = false;
 }
+
+size_t lz4_block_pack(uint64_t state[LZ4_STATE / 8], const uint8_t *bytes, size_t len, uint8_t *out)
+{
+    int n = 0;
+
+    if (len > 1 && len <= LZ4_BLOCK)
+        n = LZ4_compress_fast_extState(state, (const char *)bytes, (char *)out, (int)len,
+                                       (int)len - 1, 1);
+    return n > 0 ? (size_t)n : 0;
+}
+
+bool lz4_block_expand(const uint8_t *block, size_t len, uint8_t *out, size_t plain_len)
+{
+    return len <= LZ4_BLOCK && plain_len <= LZ4_BLOCK &&
+           LZ4_decompress_safe((const char *)block, (char *)out, (int)len, (int)plain_len) ==
+               (int)plain_len;
+}

@@ -47,4 +47,11 @@ struct lz4_unpack {
 
 void lz4_unpack_init(struct lz4_unpack *u, uint64_t limit);
 
+/* One bare LZ4 block, for pack entries.  pack: the bytes written to out, which has room for len,
+ * or 0 when it would not become shorter.  expand: true when the block becomes exactly plain_len
+ * bytes. */
+size_t lz4_block_pack(uint64_t state[LZ4_STATE / 8], const uint8_t *bytes, size_t len,
+                      uint8_t *out);
+bool lz4_block_expand(const uint8_t *block, size_t len, uint8_t *out, size_t plain_len);
+
 #endif

@@ -4,6 +4,10 @@
 # A repository is known by a NAME of the test's choice: it lies in $SCRATCH/NAME.repo, and its
 # configuration and keys in $SCRATCH/NAME.walden.
 
+# w_is_dev: are these the programs with sanitizers?  Then the test is run a second time, and goes
+# through each kind of thing once: with the newest major only.
+w_is_dev() { [[ $TEST_BIN == */dev/bin ]]; }
+
 w_repo() { echo "$SCRATCH/$1.repo"; }                # NAME
 w_conf() { echo "$SCRATCH/$1.walden/walden.conf"; }  # NAME
 w_keys() { echo "$SCRATCH/$1.walden"; }              # NAME: the folder of its keys

@@ -197,6 +197,10 @@ static void fill(struct sealed_from *s, struct err *e)
        "a record is made");
 }
 
+/* With segments of 16 MB. */
+#define OLD "000000010000000000000002"
+#define NEW "000000010000000000000003"
+
 static void test_sealed_from(void)
 {
     struct sealed_from s;
@@ -219,9 +223,17 @@ static void test_sealed_from(void)
            sealed_from_read(&back, &l, &t, buf_text(&b), b.len, "sealed", &e) == 0 &&
            back.timelines.n == 2 && back.objects.n == 1,
        "the record reads back: %s", e.msg);
-    OK(asks(&back, KIND_SEGMENT, "x", 1, 0x2000000) == TRUST_COVERED, "a segment before it");
-    OK(asks(&back, KIND_SEGMENT, "x", 1, 0x3000000) == TRUST_NOT_COVERED, "not the one at it");
-    OK(asks(&back, KIND_SEGMENT, "x", 3, 0x1000000) == TRUST_NOT_COVERED, "nor another timeline's");
+    OK(asks(&back, KIND_SEGMENT, OLD, 1, 0x2000000) == TRUST_COVERED, "a segment before it");
+    OK(asks(&back, KIND_SEGMENT, NEW, 1, 0x3000000) == TRUST_NOT_COVERED, "not the one at it");
+    OK(asks(&back, KIND_SEGMENT, "000000030000000000000001", 3, 0x1000000) == TRUST_NOT_COVERED,
+       "nor another timeline's");
+    OK(asks(&back, KIND_SEGMENT, NEW, 1, 0x2000000) == TRUST_NOT_COVERED,
+       "nor one whose header lies about its place");
+    OK(asks(&back, KIND_SEGMENT, NEW, 2, 0x3000000) == TRUST_NOT_COVERED,
+       "or about its timeline");
+    OK(asks(&back, KIND_SEGMENT, "x", 1, 0x2000000) == TRUST_NOT_COVERED, "nor without a name");
+    OK(asks(&back, KIND_PARTIAL, OLD ".partial", 1, 0x2000000) == TRUST_NOT_COVERED,
+       "a partial must be named");
     OK(asks(&back, KIND_HISTORY, "00000002.history", 2, 0) == TRUST_BY_DIGEST, "a named history");
     OK(asks(&back, KIND_HISTORY, "00000003.history", 3, 0) == TRUST_NOT_COVERED, "no other one");
     OK(asks(&back, KIND_MANIFEST, "00000002.history", 2, 0) == TRUST_NOT_COVERED,
