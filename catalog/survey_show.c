@@ -32,7 +32,10 @@ void survey_time(char out[SURVEY_TIME_MAX], int64_t time)
 
     os_local_time(time, 1, local, sizeof local);
     text_time(utc, time, 6);
-    (void)snprintf(out, SURVEY_TIME_MAX, "%s = %s", local, utc);
+    if (os_local_offset(time) == 0) /* the same twice helps nobody */
+        (void)snprintf(out, SURVEY_TIME_MAX, "%s", utc);
+    else
+        (void)snprintf(out, SURVEY_TIME_MAX, "%s = %s", local, utc);
 }
 
 /* --- text --- */

@@ -132,14 +132,19 @@ for kind in plain sealed; do
     rm -rf "$WORK/$kind"
 done
 
-# The negative controls: an archiver that trusts write(2), and one that writes in place.
+# The negative controls: a fetch by cp, which exits with 1 for every trouble; an archiver that trusts
+# write(2), and one that writes in place.
+EVERY=1
+printf '#!/bin/sh\nexec cp "%s/$1" "$2"\n' "$POOL" >"$WORK/cp"
+RESTORE=(sh "$WORK/cp")
+sweep_restore control "$IDLE" 0
+caught 'openat EIO: false end of WAL' 'a fetch by cp is caught'
 mkdir "$WORK/bad"
 target() { echo "$WORK/bad/$FILE"; }
-reset_subject() { rm -f "$WORK/bad/"* "$WORK/bad/".tmp.*; }
+reset_subject() { rm -f "${WORK:?}/bad/"* "$WORK/bad/".tmp.*; }
 fetch() { cp "$WORK/bad/$FILE" "$WORK/back"; }
 FILE=$IDLE
 STORE=("$SCRATCH/badstore" deaf "$POOL/$FILE" "$WORK/bad")
-EVERY=1
 sweep_archiver
 caught 'write (EIO|ENOSPC|short): (torn|lost)' 'an archiver that is deaf to errors is caught'
 STORE=("$SCRATCH/badstore" in-place "$POOL/$FILE" "$WORK/bad")

@@ -102,13 +102,17 @@ for kind in plain sealed; do
     rm -rf "$WORK/$kind"
 done
 
-# The negative controls: writing in place leaves half a file, and a shell has no handlers.
+# The negative controls: cp, like whoever writes in place, leaves half a file, and dies of SIGTERM.
+EVERY=1
+printf '#!/bin/sh\nexec cp "%s/$1" "$2"\n' "$POOL" >"$WORK/cp"
+RESTORE=(sh "$WORK/cp")
+sweep_restore "$IDLE"
+caught 'kill: wrong file at DEST' 'a fetch by cp is caught'
 mkdir "$WORK/bad"
 target() { echo "$WORK/bad/$FILE"; }
-reset_subject() { rm -f "$WORK/bad/"* "$WORK/bad/".tmp.*; }
+reset_subject() { rm -f "${WORK:?}/bad/"* "$WORK/bad/".tmp.*; }
 fetch() { cp "$WORK/bad/$FILE" "$WORK/back"; }
 FILE=$IDLE
-EVERY=1
 STORE=("$SCRATCH/badstore" in-place "$POOL/$FILE" "$WORK/bad")
 sweep_archiver
 caught 'write kill: torn' 'an archiver that writes in place is caught'

@@ -85,10 +85,10 @@ done
 cp -a "$MNT/plain" "$WORK/repo"
 sed -i "s|^repo = .*|repo = $WORK/repo|" "$WORK/plain.conf"
 RESTORE=(walden-restore --config "$WORK/plain.conf")
-rm -rf "$MNT"/*
+rm -rf "${MNT:?}"/*
 RUNS=0
 for n in $(sizes 0 256 13); do
-    rm -rf "$MNT"/* "$MNT"/.tmp.*
+    rm -rf "${MNT:?}"/* "$MNT"/.tmp.*
     resize "size=$((n * 4 + 4))k"
     CODE=0
     "${RESTORE[@]}" "${FULL[0]}" "$MNT/dest" >"$SCRATCH/said" 2>&1 || CODE=$?
@@ -119,16 +119,18 @@ caught 'torn' 'an archiver that is deaf to a full disk is caught'
 eval "$save"
 umount "$MNT"
 
-# ---- a limit on the size of files, byte by byte ---------------------------------------------------
+# ---- a limit on the size of files -----------------------------------------------------------------
 
 make_repo "$WORK/plain2" plain
 FILE=${FULL[0]} BEFORE=
 TARGET=$(target)
 "${ARCHIVE[@]}" "$POOL/$FILE" >/dev/null 2>&1 || bail 'cannot archive'
 whole=$(size_of "$TARGET")
+step=30011
+[ -z "${EVERY-}" ] || step=997
 RUNS=0
 for n in 0 1 4095 4096 4097 $((whole - 4096)) $((whole - 1)) "$whole" \
-    $(sizes 10000 "$whole" 30011); do
+    $(seq 10000 "$step" "$whole"); do
     reset_subject
     STORE=(prlimit --fsize="$n" "${ARCHIVE[@]}" "$POOL/$FILE")
     run_full "limit of $n bytes"

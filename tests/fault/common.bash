@@ -24,7 +24,7 @@ build_tool() {
 
 # make_pool: real WAL of 1 MB segments in $POOL, and the data directory of its server, stopped, in
 # $PGDATA_OF_POOL.  FULL: names of segments full of records; IDLE: of a segment with two records, and
-# IDLE2; HISTORY, LABEL: other files, with real forms.
+# IDLE2; HISTORY: of a timeline that leaves in the last.
 make_pool() {
     POOL=$SCRATCH/pool
     pg_init pool 18 --wal-segsize=1 || bail 'no server'
@@ -40,19 +40,6 @@ make_pool() {
     mapfile -t FULL < <(cd "$POOL" && printf '%s\n' 0* | head -n 4)
     HISTORY=00000002.history
     printf '1\t0/%X\tno recovery target specified\n' $((16#${IDLE2:16} << 20)) >"$POOL/$HISTORY"
-    LABEL=${FULL[0]}.00000028.backup
-    cat >"$POOL/$LABEL" <<TEXT
-START WAL LOCATION: 0/${FULL[0]:23}00028 (file ${FULL[0]})
-STOP WAL LOCATION: 0/${FULL[0]:23}00120 (file ${FULL[0]})
-CHECKPOINT LOCATION: 0/${FULL[0]:23}00080
-BACKUP METHOD: streamed
-BACKUP FROM: primary
-START TIME: 2026-01-01 00:00:00 UTC
-LABEL: base
-START TIMELINE: 1
-STOP TIME: 2026-01-01 00:00:01 UTC
-STOP TIMELINE: 1
-TEXT
 }
 
 # make_repo DIR [plain|sealed]: a repository for the pool's server; its configuration and keys are
@@ -179,12 +166,17 @@ verdict() {
     PROBLEMS=()
 }
 
-# caught REGEX DESCRIPTION: the negative control: there must be such a problem.
+# caught REGEX... DESCRIPTION: the negative control: there must be such problems, of each kind.
 caught() {
-    if printf '%s\n' "${PROBLEMS[@]-}" | grep -Eq -e "$1"; then
-        pass "$2"
+    local regex missing='' found
+    found=$(printf '%s\n' "${PROBLEMS[@]-}")
+    for regex in "${@:1:$#-1}"; do
+        grep -Eq -e "$regex" <<<"$found" || missing+=" \"$regex\""
+    done
+    if [ -z "$missing" ]; then
+        pass "${*: -1}"
     else
-        fail "$2" "the harness saw nothing like \"$1\" among ${#PROBLEMS[@]} problems"
+        fail "${*: -1}" "the harness saw nothing like$missing:"$'\n'"$(head -n 20 <<<"$found")"
     fi
     PROBLEMS=()
 }
@@ -198,7 +190,7 @@ caught() {
 #   fetch TO        0 when the stored file is back in TO, 1 when it is not there, more: damaged
 #   target          its final name
 
-reset_subject() { rm -rf "$LINEAGE/wal" && { [ -z "${BEFORE-}" ] || cp -a "$BEFORE" "$LINEAGE/wal"; }; }
+reset_subject() { rm -rf "${LINEAGE:?}/wal" && { [ -z "${BEFORE-}" ] || cp -a "$BEFORE" "$LINEAGE/wal"; }; }
 target() { object_path "$FILE"; }
 fetch() {
     rm -f "$WORK/back"
