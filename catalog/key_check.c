@@ -11,6 +11,7 @@
 #include "cmd_key.h"
 #include "os/file.h"
 #include "pg/walname.h"
+#include "repo/wal.h"
 
 struct options {
     const char *passphrase_file;
@@ -120,7 +121,9 @@ static int try_name(struct check *c, const char *name, struct err *e)
     rc = repo_get(c->r, &n, &o, c->reader, e);
     if (rc != 0)
         return rc;
-    rc = prove(c, e);
+    rc = wal_check_object(c->reader, &w, c->r->lineage.segment_size, e);
+    if (rc == 0)
+        rc = prove(c, e);
     if (rc == 0)
         say_opened(c, name);
     object_close(c->reader);

@@ -284,7 +284,8 @@ void os_wipe_free(char *text, size_t len)
 int os_read_small_fd(int fd, size_t max, char **text, size_t *len, const char *what,
                      struct err *err)
 {
-    size_t cap = max < 4096 ? max : 4096;
+    /* Most are a few hundred bytes; a small block comes out of memory that is there already. */
+    size_t cap = max < 1000 ? max : 1000;
     size_t got;
     size_t n;
     char *buf;

@@ -174,6 +174,7 @@ enum { TIMELINES_MAX = 100000, OBJECTS_MAX = 1000000 };
 
 void sealed_from_init(struct sealed_from *s)
 {
+    s->segment_size = 0;
     sealed_from_timelines_init(&s->timelines, TIMELINES_MAX);
     sealed_from_objects_init(&s->objects, OBJECTS_MAX);
 }
@@ -237,6 +238,7 @@ int sealed_from_read(struct sealed_from *s, const struct lineage *l, const struc
 
     text_hex(repo, l->repo_id, sizeof l->repo_id);
     (void)snprintf(system_id, sizeof system_id, "%llu", (unsigned long long)l->system_id);
+    s->segment_size = l->segment_size;
     if (record_open(&r, "sealed", text, len, what, e) != 0)
         return -1;
     secret_key_id(id, r.signer);
@@ -294,13 +296,28 @@ int sealed_from_write(struct buf *b, const struct sealed_from *s, const struct l
     return record_hex(b, "signature", signer->sign_public, SECRET_KEY, hex, e);
 }
 
+/* A segment that starts before its timeline was sealed, by its name. */
+static bool is_older(const struct sealed_from *s, const struct frame_head *head)
+{
+    struct walname n;
+    uint64_t segno;
+
+    if (head->kind != KIND_SEGMENT || !walname_is_segsize(s->segment_size) ||
+        !walname_parse(head->name, &n) || n.kind != WALNAME_SEGMENT ||
+        !walname_segno(&n, s->segment_size, &segno))
+        return false;
+    for (size_t i = 0; i < s->timelines.n; i++)
+        if (s->timelines.v[i].timeline == n.tli &&
+            walname_start(segno, s->segment_size) < s->timelines.v[i].lsn)
+            return true;
+    return false;
+}
+
 enum trust_covered sealed_from_covers(const struct sealed_from *s, const struct frame_head *head,
                                       uint8_t digest[DIGEST_STRONG])
 {
-    if (head->kind == KIND_SEGMENT || head->kind == KIND_PARTIAL)
-        for (size_t i = 0; i < s->timelines.n; i++)
-            if (s->timelines.v[i].timeline == head->timeline && head->lsn < s->timelines.v[i].lsn)
-                return TRUST_COVERED;
+    if (is_older(s, head))
+        return TRUST_COVERED;
     for (size_t i = 0; i < s->objects.n; i++)
         if (s->objects.v[i].kind == (uint32_t)head->kind &&
             strcmp(s->objects.v[i].name, head->name) == 0) {

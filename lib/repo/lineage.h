@@ -73,6 +73,7 @@ VEC_DECLARE(sealed_from_timelines, struct sealed_from_timeline);
 VEC_DECLARE(sealed_from_objects, struct sealed_from_object);
 
 struct sealed_from {
+    uint32_t segment_size; /* of the lineage, to tell a name's LSN */
     struct sealed_from_timelines timelines;
     struct sealed_from_objects objects;
 };
@@ -88,7 +89,9 @@ int sealed_from_write(struct buf *b, const struct sealed_from *s, const struct l
                       const struct key_host *signer, struct err *e)
     __attribute__((warn_unused_result));
 
-/* Whether a plain object is genuine; the digest it must have for TRUST_BY_DIGEST. */
+/* Whether a plain object is genuine; the digest it must have for TRUST_BY_DIGEST.  Only kind and
+ * name are believed, which the reader compares with what it asked for: whoever forges a plain
+ * object chooses every other field of its header. */
 enum trust_covered sealed_from_covers(const struct sealed_from *s, const struct frame_head *head,
                                       uint8_t digest[DIGEST_STRONG]);
 

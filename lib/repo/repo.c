@@ -13,8 +13,10 @@ static int read_marker(struct repo *r, const struct settings *s, struct err *e)
 {
     char *text = NULL;
     size_t len = 0;
-    int rc = store_marker_stamp(&r->store, MARKER_FILE, &r->marker_stamp, e);
+    int rc = 0;
 
+    if (s->host_key == NULL) /* for repo_still_plain */
+        rc = store_marker_stamp(&r->store, MARKER_FILE, &r->marker_stamp, e);
     if (rc == 0)
         rc = store_get_text(&r->store, NULL, MARKER_FILE, &text, &len, e);
     if (rc == STORE_ABSENT) {
@@ -324,6 +326,25 @@ int repo_open(struct repo *r, const struct settings *s, unsigned use, struct err
     return repo_open_with(r, s, use, NULL, e);
 }
 
+/* What this host signs must be believed by others, who start from the owner and not from our key:
+ * else we would acknowledge what nobody can restore. */
+static int check_certified(const struct repo *r, struct err *e)
+{
+    struct trust t;
+
+    if (!r->marker.sealed)
+        return 0;
+    trust_sealed(&t, r->marker.id, r->marker.owner);
+    lineage_trust(&r->lineage, &t);
+    if (trust_find(&t, r->host.id) != NULL)
+        return 0;
+    (void)err_set(e, ERR_KEY, "this host's key is not certified for cluster \"%s\"",
+                  r->lineage.cluster);
+    return err_hint(e,
+                    "Run \"walden init\" here with --secret-key, or bring a key that \"walden key "
+                    "new --host\" made on a host that is certified.");
+}
+
 int repo_open_with(struct repo *r, const struct settings *s, unsigned use,
                    const struct key_recovery *secret, struct err *e)
 {
@@ -339,7 +360,8 @@ int repo_open_with(struct repo *r, const struct settings *s, unsigned use,
     r->writer = (struct store_writer){&r->store, r->marker.group};
     start_trust(r);
     if ((use & REPO_ANY_LINEAGE) == 0 && (choose_lineage(r, s, &system_id, e) != 0 ||
-                                          repo_use_lineage(r, s, s->cluster, system_id, e) != 0))
+                                          repo_use_lineage(r, s, s->cluster, system_id, e) != 0 ||
+                                          ((use & REPO_WRITE) != 0 && check_certified(r, e) != 0)))
         goto fail;
     return 0;
 fail:

@@ -184,19 +184,14 @@ static int check_place(const struct run *run, const struct walname *n, struct er
 {
     const struct frame_head *h = &run->reader->head;
     const struct facts *f = &run->summary.facts;
-    uint64_t segno = 0;
-    lsn_t start;
 
-    if (h->timeline != n->tli || h->segment_size != run->scan->cover.segsize)
-        return err_set(e, ERR_DAMAGED, "\"%s\": its header is of another timeline or segment size",
-                       run->reader->source->name);
+    if (wal_check_object(run->reader, n, run->scan->cover.segsize, e) != 0)
+        return -1;
     if (n->kind != WALNAME_SEGMENT && n->kind != WALNAME_PARTIAL)
         return 0;
-    (void)walname_segno(n, h->segment_size, &segno); /* it was listed by this */
-    start = walname_start(segno, h->segment_size);
-    if (h->lsn != start || run->reader->tail.plain_size != h->segment_size || f->start != start ||
-        f->tli != n->tli || f->segsize != h->segment_size || f->sysid != h->system_id)
-        return err_set(e, ERR_DAMAGED, "\"%s\": its header or summary is of another segment",
+    if (f->start != h->lsn || f->tli != n->tli || f->segsize != h->segment_size ||
+        f->sysid != h->system_id)
+        return err_set(e, ERR_DAMAGED, "\"%s\": its summary is of another segment",
                        run->reader->source->name);
     return 0;
 }

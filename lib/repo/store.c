@@ -94,6 +94,19 @@ void store_show(const struct store_lineage *l, const struct store_name *n, char 
     (void)snprintf(out + len, STORE_PATH_MAX - len, "/%.64s", n->name);
 }
 
+/* Opens a file for reading, with its size.  A pipe that somebody put in its place must not hold us
+ * up. */
+static int open_file(struct store *s, const char *path, int *fd, uint64_t *size, struct err *e)
+{
+    int rc = os_root_at(&s->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, fd, e);
+
+    if (rc == 0 && os_size(*fd, size, path, e) != 0) {
+        os_drop(fd);
+        rc = -1;
+    }
+    return rc;
+}
+
 static int read_source(void *arg, uint64_t at, void *buf, size_t len, struct err *e)
 {
     const struct store_object *o = arg;
@@ -108,11 +121,7 @@ int store_get(struct store *s, const struct store_lineage *l, const struct store
 
     store_show(l, n, o->shown);
     o->fd = -1;
-    rc = os_root_at(&s->root, o->shown, O_RDONLY, 0, &o->fd, e);
-    if (rc == 0 && os_size(o->fd, &o->source.size, o->shown, e) != 0) {
-        os_drop(&o->fd);
-        rc = -1;
-    }
+    rc = open_file(s, o->shown, &o->fd, &o->source.size, e);
     o->source.read = read_source;
     o->source.arg = o;
     o->source.name = o->shown;
@@ -148,6 +157,7 @@ int store_get_text(struct store *s, const struct store_lineage *l, const char *f
                    size_t *len, struct err *e)
 {
     char path[STORE_PATH_MAX];
+    uint64_t size;
     size_t n = 0;
     int fd = -1;
     int rc;
@@ -156,7 +166,7 @@ int store_get_text(struct store *s, const struct store_lineage *l, const char *f
     if (l != NULL)
         n = (size_t)lineage_dir(l, path);
     (void)snprintf(path + n, sizeof path - n, "%s%s", l == NULL ? "" : "/", file);
-    rc = os_root_at(&s->root, path, O_RDONLY, 0, &fd, e);
+    rc = open_file(s, path, &fd, &size, e);
     if (rc == 0)
         rc = os_read_small_fd(fd, STORE_TEXT_MAX, text, len, path, e);
     os_drop(&fd);

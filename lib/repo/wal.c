@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "pg/tlv.h"
+#include "repo/wal_put.h"
 
 bool wal_object_name(const char *leaf, struct walname *name, struct store_name *object)
 {
@@ -18,6 +19,29 @@ bool wal_object_name(const char *leaf, struct walname *name, struct store_name *
         return false;
     *object = (struct store_name){.kind = kinds[name->kind], .timeline = name->tli, .name = leaf};
     return true;
+}
+
+int wal_check_object(const struct object_reader *r, const struct walname *name,
+                     uint32_t segment_size, struct err *e)
+{
+    const struct frame_head *h = &r->head;
+    uint64_t size = r->tail.plain_size;
+    uint64_t segno = 0;
+
+    if (h->codec != CODEC_LZ4 || h->timeline != name->tli || h->segment_size != segment_size)
+        return err_set(e, ERR_DAMAGED, "\"%s\": its header is of another timeline or segment size",
+                       r->source->name);
+    if (name->kind != WALNAME_SEGMENT && name->kind != WALNAME_PARTIAL) {
+        if (size == 0 || size > WAL_PUT_TEXT_MAX)
+            return err_set(e, ERR_DAMAGED, "\"%s\": %llu bytes are no size for such a file",
+                           r->source->name, (unsigned long long)size);
+        return 0;
+    }
+    if (!walname_segno(name, segment_size, &segno) ||
+        h->lsn != walname_start(segno, segment_size) || size != segment_size)
+        return err_set(e, ERR_DAMAGED, "\"%s\": its header or size is of another segment",
+                       r->source->name);
+    return 0;
 }
 
 int wal_branches_encode(const struct wal_branches *b, struct buf *out, struct err *e)

@@ -23,6 +23,11 @@ enum { WAL_BRANCHES_MAX = 4096, WAL_BRANCH_TAG = 60, WAL_BRANCH_BYTES = 12 };
 /* Takes apart a name that the server uses; `leaf` is borrowed by *object.  False: no WAL name. */
 bool wal_object_name(const char *leaf, struct walname *name, struct store_name *object);
 
+/* Is what was opened under this name the file that the name says: place in its header, and size?
+ * Without a signature nobody else vouches for them.  ERR_DAMAGED. */
+int wal_check_object(const struct object_reader *r, const struct walname *name,
+                     uint32_t segment_size, struct err *e) __attribute__((warn_unused_result));
+
 /* An ancestor, and where it ended. */
 struct wal_branch {
     tli_t parent;

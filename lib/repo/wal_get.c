@@ -83,7 +83,9 @@ int wal_get(struct wal_get *w, struct repo *r, const char *name, const char *des
         return err_context(e, "could not get \"%s\"", name);
     }
     if (rc == 0) {
-        rc = deliver(w, dest, e);
+        rc = wal_check_object(&w->reader, &parsed, r->lineage.segment_size, e);
+        if (rc == 0)
+            rc = deliver(w, dest, e);
         object_close(&w->reader);
         store_release(&o);
     }

@@ -282,7 +282,7 @@ static int same_digest(struct job *j, struct object_reader *stored, struct err *
 {
     uint8_t key[DIGEST_FAST_KEY];
     uint8_t digest[DIGEST_FAST];
-    struct digest d;
+    struct digest *d = &j->w->digest;
     struct object_kept kept = {0};
     uint64_t kept_size;
 
@@ -292,20 +292,20 @@ static int same_digest(struct job *j, struct object_reader *stored, struct err *
     if (object_check_stored(stored, e) != 0)
         return -1;
     secret_write_digest_key(key, j->r->host.write, j->r->marker.id);
-    digest_init_fast(&d, key, PHASE_PLAIN);
+    digest_init_fast(d, key, PHASE_PLAIN);
     secret_wipe(key, sizeof key);
     for (uint64_t at = 0; at < j->size;) {
         uint64_t left = j->size - at;
         size_t take = left < WAL_PUT_IO ? (size_t)left : (size_t)WAL_PUT_IO;
 
         if (os_pread_exact(j->fd, j->w->io, take, at, j->path, e) != 0 ||
-            object_kept_write(&kept, &d.sink, j->w->io, take, e) != 0)
+            object_kept_write(&kept, &d->sink, j->w->io, take, e) != 0)
             return -1;
         at += take;
     }
-    if (object_kept_finish(&kept, &d.sink, &kept_size, e) != 0)
+    if (object_kept_finish(&kept, &d->sink, &kept_size, e) != 0)
         return -1;
-    digest_get_fast(&d, j->size, kept_size, digest);
+    digest_get_fast(d, j->size, kept_size, digest);
     return memcmp(digest, stored->tail.plain_digest, sizeof digest) == 0;
 }
 
@@ -320,12 +320,10 @@ static int already_there(struct job *j, struct err *e)
         return rc < 0 ? -1 : err_set(e, ERR_UNREACHABLE, "\"%s\" vanished", o.shown);
     rc = object_open(stored, &o.source, &j->r->trust, &want, e);
     if (rc == 0) {
-        if (stored->tail.plain_size != j->size)
-            rc = 0;
-        else if (stored->head.sealed)
-            rc = same_digest(j, stored, e);
-        else
-            rc = same_content(j, stored, e);
+        /* What nobody could fetch must not be acknowledged. */
+        rc = wal_check_object(stored, &j->name, j->r->lineage.segment_size, e);
+        if (rc == 0 && stored->tail.plain_size == j->size)
+            rc = stored->head.sealed ? same_digest(j, stored, e) : same_content(j, stored, e);
         object_close(stored);
     }
     store_release(&o);

@@ -38,6 +38,7 @@ struct wal_put {
     struct object_reader reader; /* only when the name exists */
     struct store_put put;
     struct walwalk walk;
+    struct digest digest; /* of what is compared; 64-byte aligned, which not every stack is */
     uint8_t public_part[FACTS_BYTES_MAX];
     uint8_t io[WAL_PUT_IO];
 };

@@ -1,6 +1,7 @@
 /*
  * Frame layout (lz4 frame format 1.6): magic, descriptor (FLG, BD, header checksum), blocks of
- * u32 length (high bit: stored), data, u32 xxHash-32 of the data; then a zero length.
+ * u32 length (high bit: stored) and data; then a zero length.  The container's digest covers all of
+ * it, so no block has a checksum of its own (with them, lz4 1.9 stumbles over the frame behind).
  */
 #include "stream/lz4.h"
 
@@ -11,8 +12,9 @@
 
 enum {
     FRAME_HEAD = 7,
-    FLG = 0x70, /* version 1, independent blocks, block checksums */
+    FLG = 0x60, /* version 1, independent blocks, no checksums */
     BD = 0x50,  /* blocks of at most 256 KiB */
+    HC = 0xfb,  /* the second byte of xxHash-32 of the two */
 };
 
 static const uint32_t FRAME_MAGIC = 0x184D2204U;
@@ -20,58 +22,12 @@ static const uint32_t STORED = 0x80000000U;
 
 _Static_assert(sizeof(((struct lz4_pack *)0)->state) >= sizeof(LZ4_stream_t), "LZ4_STATE is short");
 
-/* xxHash-32 with seed 0, as the frame format demands. */
-static const uint32_t X1 = 2654435761U;
-static const uint32_t X2 = 2246822519U;
-static const uint32_t X3 = 3266489917U;
-static const uint32_t X4 = 668265263U;
-static const uint32_t X5 = 374761393U;
-
-static inline uint32_t rotl(uint32_t v, int by)
-{
-    return v << by | v >> (32 - by);
-}
-
-static inline uint32_t lane(uint32_t acc, const uint8_t *p)
-{
-    return rotl(acc + get_u32(p) * X2, 13) * X1;
-}
-
-static uint32_t xxh32(const uint8_t *p, size_t len)
-{
-    const uint8_t *end = p + len;
-    uint32_t h = X5;
-
-    if (len >= 16) {
-        uint32_t a = X1 + X2;
-        uint32_t b = X2;
-        uint32_t c = 0;
-        uint32_t d = 0U - X1;
-
-        for (; end - p >= 16; p += 16) {
-            a = lane(a, p);
-            b = lane(b, p + 4);
-            c = lane(c, p + 8);
-            d = lane(d, p + 12);
-        }
-        h = rotl(a, 1) + rotl(b, 7) + rotl(c, 12) + rotl(d, 18);
-    }
-    h += (uint32_t)len;
-    for (; end - p >= 4; p += 4)
-        h = rotl(h + get_u32(p) * X3, 17) * X4;
-    for (; p < end; p++)
-        h = rotl(h + *p * X5, 11) * X1;
-    h = (h ^ h >> 15) * X2;
-    h = (h ^ h >> 13) * X3;
-    return h ^ h >> 16;
-}
-
 static size_t frame_head(uint8_t out[FRAME_HEAD])
 {
     put_u32(out, FRAME_MAGIC);
     out[4] = FLG;
     out[5] = BD;
-    out[6] = (uint8_t)(xxh32(out + 4, 2) >> 8);
+    out[6] = HC;
     return FRAME_HEAD;
 }
 
@@ -96,8 +52,7 @@ static int pack_block(struct lz4_pack *p, const uint8_t *bytes, size_t len, stru
         memcpy(data, bytes, len);
         put_u32(out, (uint32_t)len | STORED);
     }
-    put_u32(data + n, xxh32(data, (size_t)n));
-    return sink_write(p->sink.next, p->out, (size_t)(data + n + 4 - p->out), e);
+    return sink_write(p->sink.next, p->out, (size_t)(data + n - p->out), e);
 }
 
 static int pack_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
@@ -187,18 +142,16 @@ static int take_length(struct lz4_unpack *u, struct err *e)
         return damaged(e, "impossible block length");
     u->raw = (v & STORED) != 0;
     u->state = AT_BLOCK;
-    u->want = (size_t)len + 4;
+    u->want = len;
     return 0;
 }
 
 static int take_block(struct lz4_unpack *u, const uint8_t *block, struct err *e)
 {
-    size_t len = u->want - 4;
+    size_t len = u->want;
     const uint8_t *content = block;
     int n = (int)len;
 
-    if (xxh32(block, len) != get_u32(block + len))
-        return damaged(e, "block checksum does not match");
     if (!u->raw) {
         n = LZ4_decompress_safe((const char *)block, (char *)u->out, (int)len, LZ4_BLOCK);
         if (n <= 0)

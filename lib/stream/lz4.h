@@ -1,8 +1,8 @@
 /*
  * lz4: the LZ4 frame, written and read.  The only user of the lz4 library.
  *
- * A frame is written from LZ4 blocks directly: independent blocks of at most 256 KiB with block
- * checksums, which any `lz4 -d` reads and checks.  That leaves out half of the library, needs no
+ * A frame is written from LZ4 blocks directly: independent blocks of at most 256 KiB, which any
+ * `lz4 -d` reads.  That leaves out half of the library, needs no
  * allocation, and makes "no compression" the same format with stored blocks.  The reader takes
  * exactly this form of frame (the container says that there is no other) and treats every byte as
  * hostile.
@@ -27,7 +27,7 @@ struct lz4_pack {
     size_t held; /* bytes in `in` */
     uint64_t state[LZ4_STATE / 8];
     uint8_t in[LZ4_BLOCK];
-    uint8_t out[8 + LZ4_BLOCK + 4 + 4];
+    uint8_t out[8 + LZ4_BLOCK + 4];
 };
 
 void lz4_pack_init(struct lz4_pack *p, bool compress);
@@ -41,7 +41,7 @@ struct lz4_unpack {
     size_t want; /* bytes that complete the current piece */
     size_t held;
     bool raw;
-    uint8_t in[LZ4_BLOCK + 8];
+    uint8_t in[LZ4_BLOCK];
     uint8_t out[LZ4_BLOCK];
 };
 

@@ -35,7 +35,8 @@ make_wal() {
     pg_start source
     for i in 1 2 3; do pg_step source "$i" >/dev/null; done
     pg_stop source
-    mapfile -t SEGMENTS < <(cd "$SCRATCH/$WAL" && ls | grep -E '^[0-9A-F]{24}$')
+    mapfile -t SEGMENTS < <(find "$SCRATCH/$WAL" -regextype egrep -regex '.*/[0-9A-F]{24}' \
+        -printf '%f\n' | sort)
     DATA=$(pg_data source)
 }
 
@@ -217,6 +218,7 @@ test_sealed() {
     for key in host.key recovery.key recovery.pub; do
         ok "key show $key" walden key show keys/$key
         like "$OUT" '^repository  [0-9a-f]{32}$' "$key: has its repository"
+        # shellcheck disable=SC2013 # words
         for secret in $(sed -nE 's/^(sign|write|box) //p' keys/$key); do
             [ $key = recovery.pub ] || unlike "$OUT" "$secret" "$key: no secret is shown"
         done
@@ -276,6 +278,7 @@ test_passphrase() {
     ok 'key protect' walden key protect "$copy/recovery.key" --out "$copy/locked" \
         --passphrase-file "$copy/pass"
     is "$(stat -c %a "$copy/locked")" 600 'its mode'
+    # shellcheck disable=SC2013 # words
     for secret in $(sed -nE 's/^(sign|box) //p' "$copy/recovery.key"); do
         unlike "$(cat "$copy/locked")" "$secret" 'no secret is in it'
     done
@@ -300,7 +303,7 @@ test_passphrase() {
 
 # A standby, a second recipient, an upgraded cluster: all in the repository of test_sealed.
 test_more_hosts() {
-    local dir=$SCRATCH/sealed copy=$SCRATCH/safe fresh id
+    local dir=$SCRATCH/sealed copy=$SCRATCH/safe fresh
     cd "$dir" || return
     mkdir host2
     exits 1 'a host without a key' walden init --repo r --config host2/w.conf -D "$DATA"

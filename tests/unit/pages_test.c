@@ -215,9 +215,425 @@ static void test_churn(bool sealed)
     kit_close(&kit);
 }
 
+/* --- reuse --- */
+
+static const char *mode(bool sealed)
+{
+    return sealed ? "sealed" : "plain";
+}
+
+static void start(bool sealed, struct kit_cluster *c)
+{
+    kit_open(&kit, sealed);
+    kit.limits = (struct pack_limits){600 * 1024, 100};
+    fill(c);
+}
+
+static void stop(struct kit_cluster *c)
+{
+    forget_all();
+    kit_cluster_free(c);
+    kit_close(&kit);
+}
+
+static void test_orphans(bool sealed, bool killed)
+{
+    struct kit_cluster c;
+    struct pages_put_totals first = {0};
+    struct pages_put_totals t = {0};
+    struct err e = {0};
+    char label[MANIFEST_LABEL_MAX];
+    char names[64][48];
+    unsigned packs;
+
+    start(sealed, &c);
+    (void)!kit_backup(&kit, &c, &(struct kit_backup){.fail_after = 11, .killed = killed}, label,
+                      &first, &e);
+    err_clear(&e);
+    packs = kit_list(&kit, "pack", names, 64);
+    OK(kit_list(&kit, "backup", names, 64) == 0 && packs > 0,
+       "%s: a backup that %s leaves packs and no backup", mode(sealed),
+       killed ? "was killed" : "failed");
+    OK(take(&c, (struct kit_backup){.orphans = true}, &t, &e) == 0 && t.same > 0 &&
+           (killed ? t.same < first.stored : t.same == first.stored),
+       "%s: the next one uses %s (%llu of %llu pages)", mode(sealed),
+       killed ? "what was complete" : "all of it", (unsigned long long)t.same,
+       (unsigned long long)first.stored);
+    OK(bad_restores() == 0, "%s: and comes back exactly", mode(sealed));
+    stop(&c);
+}
+
+static void test_rotten(bool sealed)
+{
+    static struct pack_scratch scratch;
+    struct kit_cluster c;
+    struct pages_put_totals t = {0};
+    struct err e = {0};
+    struct pack_bads bads;
+    struct pack_set set;
+    struct pack *p = NULL;
+    char names[64][48];
+    char path[160];
+    uint8_t *bytes;
+    size_t len;
+    uint8_t id[PACK_ID];
+    uint8_t out[PAGES_ENTRY_BYTES];
+    bool compacted;
+    unsigned n;
+
+    start(sealed, &c);
+    (void)!take(&c, (struct kit_backup){0}, &t, &e);
+    n = kit_list(&kit, "pack", names, 64);
+    kit_path(path, "pack", names[0]);
+    bytes = kit_slurp(&kit, path, &len);
+    (void)pack_name_read(names[0], id, &compacted);
+    (void)!pack_set_load(&set, &kit.repo, kit.scratch, &e);
+    (void)!pack_open(&p, &set, id, PACK_DATA, kit.scratch, &e);
+    bytes[p->body_at + p->table.row[1].at + 3] ^= 1;
+    kit_spit(&kit, path, bytes, len);
+    OK(pack_read(p, 0, &scratch, out, &e) == 0 && pack_read(p, 1, &scratch, out, &e) != 0 &&
+           e.code == ERR_DAMAGED,
+       "%s: a rotten entry is noticed, its neighbour is fine", mode(sealed));
+    err_clear(&e);
+    pack_close(p);
+    pack_set_fini(&set);
+    OK(bad_restores() == 1, "%s: its backup cannot be restored", mode(sealed));
+    pack_bads_init(&bads, 10);
+    (void)!pack_bads_push(&bads, (struct pack_bad){.ordinal = 1}, &e);
+    memcpy(bads.v[0].id, id, PACK_ID);
+    OK(pack_damage_add(&kit.repo, &bads, &e) == 0 && pack_damage_add(&kit.repo, &bads, &e) == 0,
+       "%s: what verify found is noted", mode(sealed));
+    pack_bads_fini(&bads);
+    OK(pack_damage_read(&bads, &kit.repo, &e) == 0 && bads.n == 1,
+       "%s: once, however often it is found", mode(sealed));
+    pack_bads_fini(&bads);
+    kit_secret(&kit, false);
+    OK(take(&c, (struct kit_backup){.prior = made[0].label}, &t, &e) == 0 && t.stored >= 1 &&
+           t.stored <= PAGES_ENTRY,
+       "%s: the next backup stores these pages afresh (%llu)", mode(sealed),
+       (unsigned long long)t.stored);
+    kit_secret(&kit, true);
+    expire(0);
+    OK(bad_restores() == 0, "%s: and heals the store", mode(sealed));
+    kit_unlink(&kit, path);
+    OK(n > 1 && bad_restores() == 1, "%s: a missing pack is noticed", mode(sealed));
+    OK(take(&c, (struct kit_backup){.prior = made[1].label}, &t, &e) == 0 && t.stored > 0,
+       "%s: its pages are stored afresh", mode(sealed));
+    expire(1);
+    OK(bad_restores() == 0, "%s: and the backup is whole", mode(sealed));
+    kit_path(path, "pack", names[1]);
+    free(bytes);
+    bytes = kit_slurp(&kit, path, &len);
+    kit_spit(&kit, path, bytes, len / 2);
+    OK(bad_restores() == 1 && take(&c, (struct kit_backup){.prior = made[2].label}, &t, &e) == 0 &&
+           t.stored > 0,
+       "%s: so are those of a short pack", mode(sealed));
+    expire(2);
+    OK(bad_restores() == 0, "%s: whole again", mode(sealed));
+    free(bytes);
+    stop(&c);
+}
+
+static void test_known(bool sealed)
+{
+    struct kit_cluster c;
+    struct pages_put_totals t = {0};
+    struct err e = {0};
+    char names[64][48];
+    char path[160];
+
+    start(sealed, &c);
+    (void)!take(&c, (struct kit_backup){0}, &t, &e);
+    churn(&c);
+    kit_secret(&kit, false);
+    OK(take(&c, (struct kit_backup){.prior = made[0].label, .before = &made[0].was}, &t, &e) == 0,
+       "%s: an incremental stream, without a secret key: %s", mode(sealed), e.msg);
+    kit_secret(&kit, true);
+    OK(bad_restores() == 0, "%s: makes a full backup", mode(sealed));
+    (void)kit_list(&kit, "pack", names, 64);
+    kit_path(path, "pack", names[0]);
+    kit_unlink(&kit, path);
+    OK(kit_backup(&kit, &c, &(struct kit_backup){.prior = made[1].label, .before = &made[1].was},
+                  made[2].label, &t, &e) != 0 &&
+           e.code == ERR_DAMAGED,
+       "%s: but not when a page it stands on is gone", mode(sealed));
+    stop(&c);
+}
+
+static void test_compaction(bool sealed)
+{
+    struct kit_cluster c;
+    struct err e = {0};
+    struct pages_put_totals t = {0};
+    struct pack_compacted done = {0};
+    struct pack_removed removed = {0};
+    char names[64][48];
+    unsigned before;
+    unsigned plain = 0;
+    unsigned n;
+
+    start(sealed, &c);
+    (void)!take(&c, (struct kit_backup){0}, &t, &e);
+    for (unsigned i = 0; i < c.n; i++) /* most of it changes, a little stays in every pack */
+        for (size_t page = 0; page < c.file[i].len / PAGES_SIZE; page++)
+            if (page % 48 >= 16)
+                kit_touch(&c.file[i], page);
+    (void)!take(&c, (struct kit_backup){.prior = made[0].label}, &t, &e);
+    expire(0);
+    kit_secret(&kit, false);
+    kit.repo.has_secret = false;
+    before = kit_list(&kit, "pack", names, 64);
+    OK(compact(&done, &e) == 0 && done.sources > 1, "%s: compaction without a secret key: %u packs",
+       mode(sealed), done.sources);
+    OK(compact(&done, &e) == 0 && done.sources == 0, "%s: nothing is left to compact",
+       mode(sealed));
+    OK(clean_up(&e, &removed) == 0 && removed.removed == 0 && removed.condemned >= 2,
+       "%s: the first run condemns (%u), and removes nothing", mode(sealed), removed.condemned);
+    OK(clean_up(&e, &removed) == 0 && removed.removed >= 2 && removed.bytes > 0,
+       "%s: the second removes (%u)", mode(sealed), removed.removed);
+    n = kit_list(&kit, "pack", names, 64);
+    for (unsigned i = 0; i < n; i++)
+        plain += strchr(names[i], '.') == NULL;
+    OK(n < before && n == plain + 1, "%s: one compacted file stands for them", mode(sealed));
+    kit_secret(&kit, true);
+    OK(bad_restores() == 0, "%s: and the old manifest resolves to it", mode(sealed));
+    kit_secret(&kit, false);
+    OK(take(&c, (struct kit_backup){.prior = made[1].label}, &t, &e) == 0 && t.stored == 0,
+       "%s: the next backup leans on it", mode(sealed));
+    OK(clean_up(&e, &removed) == 0 && removed.condemned == 0 && removed.removed == 0 &&
+           kit_list(&kit, "expire", names, 64) == 0,
+       "%s: and nothing is condemned any more", mode(sealed));
+    kit_secret(&kit, true);
+    expire(1);
+    OK(bad_restores() == 0, "%s: which comes back", mode(sealed));
+    expire(2);
+    (void)!clean_up(&e, &removed);
+    OK(clean_up(&e, &removed) == 0 && kit_list(&kit, "pack", names, 64) == 0,
+       "%s: without backups, no pack stays", mode(sealed));
+    stop(&c);
+}
+
+/* --- who is at work --- */
+
+static struct pages_lease *beating;
+
+static int beat(void *arg, struct err *e)
+{
+    (void)arg;
+    return pages_lease_beat(beating, e);
+}
+
+static void test_leases(bool sealed)
+{
+    struct kit_cluster c;
+    struct err e = {0};
+    struct pages_put_totals t = {0};
+    struct pack_removed removed = {0};
+    struct pages_lease l;
+    const struct pack_remove_how beats = {beat, NULL, NULL};
+    const struct pack_remove_how sleeps = {kit_no_wait, NULL, NULL};
+    struct pack_set set;
+    char names[64][48];
+    unsigned excluded = 0;
+    unsigned n;
+
+    start(sealed, &c);
+    (void)!take(&c, (struct kit_backup){0}, &t, &e);
+    expire(0);
+    kit_secret(&kit, false);
+    OK(pages_lease_take(&l, &kit.repo, KIND_INTENT, "", "test 1", &e) == 0 &&
+           kit_list(&kit, "lease", names, 64) == 1,
+       "%s: an intent is there", mode(sealed));
+    beating = &l;
+    n = kit_list(&kit, "pack", names, 64);
+    OK(pack_remove_run(&removed, &kit.repo, &beats, kit.scratch, &e) == 0 && removed.busy == 1 &&
+           removed.condemned == n,
+       "%s: while somebody works packs are condemned,", mode(sealed));
+    OK(pack_remove_run(&removed, &kit.repo, &beats, kit.scratch, &e) == 0 && removed.busy == 1 &&
+           removed.removed == 0 && kit_list(&kit, "pack", names, 64) == n,
+       "%s: but never removed", mode(sealed));
+    if (pack_set_load(&set, &kit.repo, kit.scratch, &e) == 0) {
+        (void)!pack_remove_exclude(&set, kit.scratch, &e);
+        for (size_t i = 0; i < set.holders.n; i++)
+            excluded += set.holders.v[i].excluded;
+        pack_set_fini(&set);
+    }
+    OK(excluded == n, "%s: who begins now treats them as absent", mode(sealed));
+    OK(pack_remove_run(&removed, &kit.repo, &sleeps, kit.scratch, &e) == 0 && removed.busy == 0 &&
+           removed.removed == n && kit_list(&kit, "lease", names, 64) == 0,
+       "%s: who does not beat is dead", mode(sealed));
+    OK(pages_lease_beat(&l, &e) != 0 && e.code == ERR_REFUSED && !l.held &&
+           kit_list(&kit, "lease", names, 64) == 0,
+       "%s: and learns it at the next beat", mode(sealed));
+    err_clear(&e);
+    OK(pages_lease_take(&l, &kit.repo, KIND_LEASE, "x", "test 1", &e) == 0 &&
+           pages_lease_beat(&l, &e) == 0 && pages_lease_beat(&l, &e) == 0 &&
+           kit_list(&kit, "lease", names, 64) == 1,
+       "%s: beating leaves one mark", mode(sealed));
+    pages_lease_drop(&l);
+    OK(kit_list(&kit, "lease", names, 64) == 0, "%s: and dropping none", mode(sealed));
+    stop(&c);
+}
+
+/* What a manifest that cannot be read names must not be taken for dead. */
+static void test_unreadable(void)
+{
+    struct kit_cluster c;
+    struct err e = {0};
+    struct pages_put_totals t = {0};
+    struct pack_removed removed = {0};
+    char path[160];
+    uint8_t *bytes;
+    size_t len;
+
+    start(false, &c);
+    (void)!take(&c, (struct kit_backup){0}, &t, &e);
+    kit_path(path, "backup", made[0].label);
+    bytes = kit_slurp(&kit, path, &len);
+    bytes[len - 20] ^= 1;
+    kit_spit(&kit, path, bytes, len);
+    OK(clean_up(&e, &removed) != 0 && e.code == ERR_DAMAGED && strstr(e.msg, made[0].label) != NULL,
+       "with an unreadable manifest nothing is cleaned up: %s", e.msg);
+    free(bytes);
+    stop(&c);
+}
+
+/* --- keys --- */
+
+static void test_keys(void)
+{
+    struct kit_cluster c;
+    struct err e = {0};
+    struct pages_put_totals t = {0};
+    struct key_recovery third;
+    struct key_host other;
+
+    start(true, &c);
+    (void)!take(&c, (struct kit_backup){0}, &t, &e);
+    kit_secret(&kit, false);
+    OK(kit_restore(&kit, made[0].label, &made[0].was, NULL, &e) != 0 && e.code == ERR_KEY,
+       "no restore without a secret key: %s", e.msg);
+    err_clear(&e);
+    kit_secret(&kit, true);
+    key_recovery_new(&third, kit.repo.marker.id, "third", kit.recovery.owner);
+    kit.repo.secret = third;
+    OK(kit_restore(&kit, made[0].label, &made[0].was, NULL, &e) != 0 && e.code == ERR_KEY,
+       "nor with another one: %s", e.msg);
+    err_clear(&e);
+    kit.repo.secret = kit.second;
+    OK(kit_restore(&kit, made[0].label, &made[0].was, NULL, &e) == 0, "each recipient can");
+    memcpy(kit.repo.seal.recipient[1], third.box_public, SECRET_KEY);
+    kit_secret(&kit, false);
+    OK(take(&c, (struct kit_backup){.prior = made[0].label}, &t, &e) == 0 && t.same == 0,
+       "a new recipient: nothing is leaned on that he could not open");
+    kit.repo.has_secret = true;
+    kit.repo.secret = third;
+    OK(kit_restore(&kit, made[1].label, &made[1].was, NULL, &e) == 0, "so he can restore it: %s",
+       e.msg);
+    key_host_new(&other, kit.repo.marker.id, "other", kit.recovery.owner, NULL);
+    kit.repo.has_secret = false;
+    kit.repo.host = other;
+    OK(kit_backup(&kit, &c, &(struct kit_backup){.prior = made[1].label}, made[2].label, &t, &e) !=
+               0 &&
+           e.code == ERR_KEY,
+       "a host with another write key cannot read a prior backup: %s", e.msg);
+    stop(&c);
+}
+
+/* --- scattered --- */
+
+static void test_scattered(unsigned one_in)
+{
+    struct kit_cluster c = {.n = 0};
+    struct err e = {0};
+    struct pages_put_totals t = {0};
+    uint64_t pages = 2000;
+    uint64_t stored = 0;
+    uint64_t fresh = 0;
+    uint64_t most = 0;
+    unsigned bad = 0;
+
+    kit_open(&kit, false);
+    kit_file_add(&c, "base/5/1", pages * PAGES_SIZE);
+    for (size_t page = 0; page < pages; page++)
+        kit_touch(&c.file[0], page); /* none of zeros */
+    fresh = pages;
+    (void)!take(&c, (struct kit_backup){0}, &t, &e);
+    for (unsigned round = 0; round < 12; round++) {
+        uint64_t expanded = 0;
+
+        for (size_t page = 0; page < pages; page++)
+            if (kit_random() % one_in == 0)
+                kit_touch(&c.file[0], page);
+        if (take(&c, (struct kit_backup){.prior = newest()}, &t, &e) != 0 ||
+            kit_restore(&kit, newest(), &c, &expanded, &e) != 0)
+            bad++;
+        stored += t.stored;
+        most = expanded > most ? expanded : most;
+        expire(mades - 2);
+    }
+    printf("# one in %u: at most %llu %% expanded, %llu %% stored\n", one_in,
+           (unsigned long long)(most * 100 / fresh),
+           (unsigned long long)(stored * 100 / 12 / fresh));
+    OK(bad == 0 && most * 100 < fresh * 185,
+       "twelve backups of one page in %u changed: reading one back stays cheap", one_in);
+    OK(stored * one_in * 10 < fresh * 12 * 18, "and no more than 1.8 times the changes are stored");
+    stop(&c);
+}
+
+/* --- judging pages --- */
+
+static void test_pages(void)
+{
+    static const uint8_t key[SECRET_PAGE_KEY] = "0123456789abcde";
+    static uint8_t bytes[3 * PAGES_SIZE + 100];
+    static struct pages_judge j;
+    struct pages_facts f;
+    uint32_t crc = 0;
+    bool same = true;
+
+    pages_judge_init(&j, key);
+    OK(pages_is_zero(bytes, PAGES_SIZE) && pages_is_zero(bytes, 3) && pages_is_zero(bytes, 0),
+       "zeros are zeros");
+    for (size_t at = 0; at < PAGES_SIZE; at += at < 20 ? 1 : 61) {
+        bytes[at] = 1;
+        same = same && !pages_is_zero(bytes, PAGES_SIZE);
+        bytes[at] = 0;
+    }
+    bytes[PAGES_SIZE - 1] = 1;
+    OK(same && !pages_is_zero(bytes, PAGES_SIZE), "a page with one bit is none of zeros");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)kit_random();
+    for (size_t at = 0; at < sizeof bytes; at += PAGES_SIZE) {
+        size_t len = sizeof bytes - at < PAGES_SIZE ? sizeof bytes - at : (size_t)PAGES_SIZE;
+
+        f = pages_judge_page(&j, bytes + at, len);
+        crc = pages_crc_add(&j, crc, f.crc, len);
+    }
+    OK(crc == crc32c_tables(0, bytes, sizeof bytes), "a file's CRC is composed of its pages'");
+    for (size_t i = 0; i < 15; i++)
+        bytes[i] = (uint8_t)i;
+    for (size_t i = 0; i < 16; i++)
+        j.key[i] = (uint8_t)i;
+    OK(pages_judge_page(&j, bytes, 15).hash == UINT64_C(0xa129ca6149be45e5),
+       "the page hash is SipHash-2-4 (vector of its authors)");
+}
+
 int main(void)
 {
-    test_churn(false);
-    test_churn(true);
+    test_pages();
+    for (int sealed = 0; sealed < 2; sealed++) {
+        test_orphans(sealed, false);
+        test_orphans(sealed, true);
+        test_rotten(sealed);
+        test_known(sealed);
+        test_compaction(sealed);
+        test_leases(sealed);
+        test_churn(sealed);
+    }
+    test_unreadable();
+    test_keys();
+    test_scattered(2);
+    test_scattered(10);
     return tap_done();
 }

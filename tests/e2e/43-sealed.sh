@@ -1,0 +1,300 @@
+#!/bin/bash
+# Goal: what a sealed repository hides, whom it believes, and what becomes of a repository that is
+# sealed later: no row and no name can be read in it; nothing comes out without the right key; what
+# the storage could put in its place (another marker, a plain object, another segment, an object of a
+# stranger, other recipients) is refused by both hooks.
+#
+# also: dev
+# timeout: 600
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/tools/walden-env.sh
+. "$ROOT/tests/tools/walden-env.sh"
+
+ROW='Zq7-patient-Xanthippe-4f1c9a2e77d0'
+TABLE=sick_zebras_by_ward
+COLUMN=hoofprintqzvxwk
+POINT=before_the_zebra_accident
+
+# server: steps 1 to 3, and something to hide; archived plain, sealed, and as it is.
+server() {
+    local i
+    pg_init main "$major" --wal-segsize=1 || bail 'initdb'
+    backup=$(pg_template "$major" --wal-segsize=1)
+    w_init plain "$(pg_data main)" || bail 'no repository'
+    w_init_sealed sealed "$(pg_data main)" || bail 'no sealed repository'
+    w_init later "$(pg_data main)" || bail 'no repository'
+    pg_archive main "$(w_keep_command plain "$keep") && $(w_archive_command sealed) && $(
+        w_archive_command later)"
+    pg_conf main 'autovacuum = off'
+    pg_start main || bail 'no server'
+    pg_sql main checkpoint -c "create table $TABLE ($COLUMN text)" -c "insert into $TABLE values ('$ROW')"
+    pg_sql main "select pg_create_restore_point('$POINT')" >/dev/null
+    segments=()
+    for i in 1 2 3; do
+        segments+=("$(pg_step main $i)")
+    done
+    new_timeline main || bail 'no promotion'
+    segments+=("$(pg_step main 4)")
+}
+
+# found WORD REPOSITORY: files that show it.
+found() { grep -rlaF -e "$1" "$(w_repo "$2")"; }
+
+test_secrecy() {
+    local word
+    for word in "$ROW" "$TABLE" "$COLUMN" "$POINT"; do
+        isnt "$(found "$word" plain)" '' "\"$word\" can be read in the plain repository"
+        is "$(found "$word" sealed)" '' "\"$word\" cannot be read in the sealed one"
+    done
+    is "$(w_names sealed)" "$(w_names plain)" 'both hold the same files'
+    is "$(stat -c %a "$(w_keys sealed)/host.key" "$SCRATCH/sealed.safe/recovery.key" | paste -sd' ')" \
+        '600 600' 'secret keys are for their owner only'
+}
+
+# ---- keys ---------------------------------------------------------------------------------------
+
+# fetches STATUS WHAT [SETTINGS...]: a segment from the sealed repository, with a configuration of the
+# repository and these lines.
+fetches() {
+    local status=$1 what=$2
+    shift 2
+    conf_of sealed "$@"
+    rm -f "$SCRATCH/got"
+    exits "$status" "restore, $what: $status" in_data main \
+        walden-restore --config "$SCRATCH/test.conf" "${segments[0]}" "$SCRATCH/got"
+    if [ "$status" = 0 ]; then
+        ok "restore, $what: identical" cmp "$SCRATCH/got" "$keep/${segments[0]}"
+    else
+        is_one_message "$ERR" walden-restore || fail "restore, $what: says so in one line" "$ERR"
+        nok "restore, $what: nothing is delivered" test -e "$SCRATCH/got"
+    fi
+}
+
+# pushes STATUS WHAT FILE [SETTINGS...]
+pushes() {
+    local status=$1 what=$2 file=$3 tree
+    shift 3
+    conf_of sealed "$@"
+    tree=$(w_tree sealed)
+    exits "$status" "archive, $what: $status" in_data main \
+        walden-archive --config "$SCRATCH/test.conf" "$keep/$file"
+    [ "$status" = 0 ] || {
+        is_one_message "$ERR" walden-archive || fail "archive, $what: says so in one line" "$ERR"
+    }
+    is "$(w_tree sealed)" "$tree" "archive, $what: nothing changed"
+}
+
+# conf_of REPOSITORY LINE...
+conf_of() {
+    {
+        echo "repo = $(w_repo "$1")"
+        shift
+        [ $# -eq 0 ] || printf '%s\n' "$@"
+    } >"$SCRATCH/test.conf"
+}
+
+test_keys() {
+    local file=${segments[0]}
+    fetches 0 'the recovery key alone' "$secret"
+    fetches 202 'no key at all'
+    fetches 202 'the host key only' "$host" "$pub"
+    fetches 202 'the public key only' "$pub"
+    fetches 202-205 'a key that is not there' "secret_key = $SCRATCH/no.key"
+    # A recovery key of this repository that nothing was sealed to, and one of another repository.
+    ok 'a further recovery key' in_data main walden key new --config "$(w_open_conf sealed)" \
+        --recovery alice --out "$SCRATCH/alice.key"
+    fetches 202 'a recovery key that is no recipient' "secret_key = $SCRATCH/alice.key"
+    w_init_sealed other "$(pg_data main)"
+    fetches 202-204 'the recovery key of another repository' \
+        "secret_key = $SCRATCH/other.safe/recovery.key"
+    cp "$SCRATCH/sealed.safe/recovery.key" "$SCRATCH/open.key"
+    chmod 644 "$SCRATCH/open.key"
+    fetches 202-205 'a secret key that all can read' "secret_key = $SCRATCH/open.key"
+
+    pushes 0 'the same again, without any secret key' "$file" "$host" "$pub"
+    pushes 5 'no key at all' "$file"
+    pushes 2-5 'no host key' "$file" "$pub"
+    pushes 4 'no pinned recipient' "$file" "$host"
+    pushes 4 'the host key of another repository' "$file" "host_key = $(w_keys other)/host.key" "$pub"
+    pushes 4 'the recipients of another repository' "$file" "$host" \
+        "recipients = $(w_keys other)/recovery.pub"
+    # A second host, certified by this one.
+    ok 'a key for a second host' in_data main walden key new --config "$(w_conf sealed)" \
+        --host second --out "$SCRATCH/second.key"
+    pushes 0 'the same again, from the second host' "$file" "host_key = $SCRATCH/second.key" "$pub"
+    rm "$(w_object sealed "$file")"
+    conf_of sealed "host_key = $SCRATCH/second.key" "$pub"
+    ok 'the second host archives' in_data main walden-archive --config "$SCRATCH/test.conf" "$keep/$file"
+    fetches 0 'what the second host archived' "$secret"
+    pushes 0 'the same again, from the first host' "$file" "$host" "$pub"
+}
+
+# ---- what the storage could do ------------------------------------------------------------------
+
+# forge NAME: a plain repository with the id of the sealed one, as a thief of the disk could make it,
+# with the same server's segments.
+forge() {
+    local id repo file
+    id=$(sed -n 's/^id //p' "$(w_repo "$1")/walden-repo")
+    repo=$(w_repo forged)
+    rm -rf "$repo"
+    cp -a "$(w_repo plain)" "$repo"
+    rm -rf "$repo"/main/*/wal
+    chmod 600 "$repo/walden-repo" "$repo"/main/*/cluster
+    sed -i "s/^id .*/id $id/" "$repo/walden-repo"
+    sed -i "s/^repo .*/repo $id/" "$repo"/main/*/cluster
+    text_seal "$repo/walden-repo"
+    text_seal "$(echo "$repo"/main/*/cluster)"
+    conf_of forged
+    for file in $(w_names plain); do
+        in_data main walden-archive --config "$SCRATCH/test.conf" "$keep/$file" || bail "forge $file"
+    done
+}
+
+# replaced NEW STATUS_OF_RESTORE WHAT: with NEW in the place of the sealed object of the first segment.
+replaced() {
+    local object
+    object=$(w_object sealed "${segments[0]}")
+    cp -a "$object" "$SCRATCH/object"
+    cp "$1" "$object"
+    fetches "$2" "$3" "$secret"
+    pushes 1-125 "$3" "${segments[0]}" "$host" "$pub"
+    cp -a "$SCRATCH/object" "$object"
+}
+
+test_storage() {
+    local marker id owner lineage object
+    marker=$(w_repo sealed)/walden-repo
+    cp -a "$marker" "$SCRATCH/marker"
+
+    forge sealed
+    replaced "$(w_object forged "${segments[0]}")" 204 'a plain object'
+    replaced "$(w_object sealed "${segments[1]}")" 204 'another segment'
+    replaced "$(w_object other_life "${segments[0]}")" 201-204 'an object of another repository'
+    # A host key that the owner never certified, for this repository: what it signs nobody believes, so
+    # it must not be acknowledged.
+    id=$(sed -n 's/^id //p' "$marker")
+    owner=$(sed -n 's/^owner //p' "$marker")
+    cp "$(w_keys other)/host.key" "$SCRATCH/stranger.key"
+    sed -i "s/^repo .*/repo $id/; s/^owner .*/owner $owner/" "$SCRATCH/stranger.key"
+    text_seal "$SCRATCH/stranger.key"
+    pushes 5 'a host that is not certified' "${segments[1]}" "host_key = $SCRATCH/stranger.key" "$pub"
+    object=$(w_object sealed "${segments[1]}")
+    mv "$object" "$SCRATCH/object"
+    pushes 5 'a host that is not certified, a new file' "${segments[1]}" \
+        "host_key = $SCRATCH/stranger.key" "$pub"
+    mv "$SCRATCH/object" "$object"
+
+    # The marker.
+    cp "$(w_repo forged)/walden-repo" "$marker"
+    fetches 204 'a plain marker' "$secret"
+    fetches 201-207 'a plain marker, no key at all'
+    pushes 4 'a plain marker' "${segments[0]}" "$host" "$pub"
+    cp "$(w_repo other)/walden-repo" "$marker"
+    fetches 204 "another owner's marker" "$secret"
+    pushes 4 "another owner's marker" "${segments[0]}" "$host" "$pub"
+    cp "$SCRATCH/marker" "$marker"
+    sed -i "s/^recipient [0-9a-f]*/recipient $(sed -n 's/^recipient \([0-9a-f]*\).*/\1/p' \
+        "$(w_repo other)/walden-repo")/" "$marker"
+    pushes 4-8 'recipients changed by the storage' "${segments[0]}" "$host" "$pub"
+    fetches 201-204 'recipients changed by the storage' "$secret"
+    cp "$SCRATCH/marker" "$marker"
+
+    # The lineage without its certificates: the second host wrote the segment, as a stranger could.
+    lineage=$(echo "$(w_repo sealed)"/main/*/cluster)
+    cp -a "$lineage" "$SCRATCH/lineage"
+    chmod 600 "$lineage"
+    sed -i '/^host /d' "$lineage"
+    text_seal "$lineage"
+    fetches 204 'no certificates' "$secret"
+    cp -a "$SCRATCH/lineage" "$lineage"
+
+    # The owner adds a recipient: archiving waits until the host pins it, too.
+    ok 'the owner adds a recipient' in_data main walden key add-recipient --config "$(w_open_conf sealed)" \
+        "$SCRATCH/alice.pub"
+    pushes 4 'recipients that this host does not pin' "${segments[0]}" "$host" "$pub"
+    pub="recipients = $(sed -n 's/^recipient \([0-9a-f]*\).*/\1/p' "$marker" | paste -sd' ')"
+    pushes 0 'recipients that this host pins' "${segments[0]}" "$host" "$pub"
+    rm "$(w_object sealed "${segments[0]}")"
+    conf_of sealed "$host" "$pub"
+    ok 'both recipients are sealed to' in_data main \
+        walden-archive --config "$SCRATCH/test.conf" "$keep/${segments[0]}"
+    fetches 0 'the new recipient' "secret_key = $SCRATCH/alice.key"
+    fetches 0 'the old recipient' "$secret"
+}
+
+# ---- sealed later -------------------------------------------------------------------------------
+
+test_later() {
+    local old=${segments[1]} new record tree object
+    ok 'encryption is switched on' w_init later "$(pg_data main)" --encrypt
+    ok 'a second time changes nothing' w_init later "$(pg_data main)" --encrypt
+    w_take_key later
+    like "$(cat "$(w_conf later)")" '^sealed_from = [0-9a-f]{64}' 'the host pins where it began'
+    pg_archive main "cp \"%p\" \"$keep/%f\" && $(w_archive_command later)"
+    pg_start main
+    pg_step main 5 >/dev/null
+    new=$(pg_step main 6)
+    pg_stop main
+    is "$(found "$TABLE" later | grep -c "$new")" 0 'what comes now is sealed'
+    ok 'the old plain WAL can be read' w_fetch main later "$old" "$SCRATCH/got"
+    ok 'it is identical' cmp "$SCRATCH/got" "$keep/$old"
+    ok 'the new WAL can be read' w_fetch main later "$new" "$SCRATCH/got"
+    ok 'it is identical, too' cmp "$SCRATCH/got" "$keep/$new"
+    ok 'the old history can be read' w_fetch main later 00000002.history "$SCRATCH/got"
+    tree=$(w_tree later)
+    ok 'the old content again is welcome' w_push main later "$keep/$old"
+    ok 'the old history again, too' w_push main later "$keep/00000002.history"
+    is "$(w_tree later)" "$tree" 'and nothing was written again'
+    recovery back "$major" "$backup" "$(w_restore_command later)"
+    pg_start back
+    ok 'a recovery crosses from plain to sealed' pg_wait_promoted back
+    is "$(pg_steps back)" '6|600' 'with all rows'
+    pg_drop back
+
+    # A plain object where all must be sealed, and one that is not the one that was there.
+    w_push main plain "$keep/$new" || bail 'plain'
+    forge later
+    object=$(w_object later "$new")
+    cp -a "$object" "$SCRATCH/object"
+    cp "$(w_object forged "$new")" "$object"
+    exits 204 'a plain object after that: refused' w_fetch main later "$new" "$SCRATCH/no"
+    exits 1-125 'and the same content is not said to be there' w_push main later "$keep/$new"
+    cp -a "$SCRATCH/object" "$object"
+    object=$(w_object later 00000002.history)
+    cp -a "$object" "$SCRATCH/object"
+    flip_byte "$object" 100 1
+    exits 201-204 'a plain history that was changed: refused' w_fetch main later 00000002.history "$SCRATCH/no"
+    cp -a "$SCRATCH/object" "$object"
+    # The record.
+    record=$(echo "$(w_repo later)"/main/*/sealed)
+    mv "$record" "$SCRATCH/record"
+    exits 204 'the record is gone: what is plain is refused' w_fetch main later "$old" "$SCRATCH/no"
+    cp "$SCRATCH/record" "$record"
+    chmod 600 "$record"
+    sed -i 's/^from \([0-9A-F]*\) .*/from \1 7F\/0/' "$record"
+    exits 201-204 'the record was changed: refused' w_fetch main later "$old" "$SCRATCH/no"
+    exits 1-125 'by archiving, too' w_push main later "$keep/$old"
+    mv "$SCRATCH/record" "$record"
+    ok 'all is right again' w_fetch main later "$old" "$SCRATCH/got"
+    nok 'nothing was delivered meanwhile' test -e "$SCRATCH/no"
+}
+
+major=$(pg_majors | tail -n 1)
+keep=$SCRATCH/keep
+server
+test_secrecy
+pg_stop main
+# All that is archived until here is in all three.
+host="host_key = $(w_keys sealed)/host.key"
+pub="recipients = $(w_keys sealed)/recovery.pub"
+secret="secret_key = $SCRATCH/sealed.safe/recovery.key"
+test_keys
+cp -a "$(w_repo other)" "$(w_repo other_life)"
+conf_of other_life "host_key = $(w_keys other)/host.key" "recipients = $(w_keys other)/recovery.pub"
+ok 'another repository archives the same' in_data main \
+    walden-archive --config "$SCRATCH/test.conf" "$keep/${segments[0]}"
+test_storage
+test_later
+done_testing
