@@ -229,8 +229,7 @@ static void test_sealed_from(void)
        "nor another timeline's");
     OK(asks(&back, KIND_SEGMENT, NEW, 1, 0x2000000) == TRUST_NOT_COVERED,
        "nor one whose header lies about its place");
-    OK(asks(&back, KIND_SEGMENT, NEW, 2, 0x3000000) == TRUST_NOT_COVERED,
-       "or about its timeline");
+    OK(asks(&back, KIND_SEGMENT, NEW, 2, 0x3000000) == TRUST_NOT_COVERED, "or about its timeline");
     OK(asks(&back, KIND_SEGMENT, "x", 1, 0x2000000) == TRUST_NOT_COVERED, "nor without a name");
     OK(asks(&back, KIND_PARTIAL, OLD ".partial", 1, 0x2000000) == TRUST_NOT_COVERED,
        "a partial must be named");

@@ -222,8 +222,12 @@ static void test_failures(void)
 
 static void test_inherited(void)
 {
+    /* Signals 32 and 33 are the C library's own: what we inherited there cannot be changed. */
     static const char *const sh[] = {
-        "sh", "-c", "ls /proc/self/fd | wc -l; grep -E 'Sig(Blk|Ign)' /proc/self/status", NULL};
+        "sh", "-c",
+        "ls /proc/self/fd | wc -l; grep -E 'Sig(Blk|Ign)' /proc/self/status | "
+        "sed 's/0000000180000000/0000000000000000/'",
+        NULL};
     struct os_proc_spec spec = OS_PROC_SPEC_INIT;
     struct os_proc proc = OS_PROC_INIT;
     struct err err;
