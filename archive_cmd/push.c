@@ -22,9 +22,10 @@ static void report_damage(const struct task *t, const struct wal_put_report *rep
     text_lsn(at, report->damage_at);
     msg_warn(
         t->msg,
-        "\"%s\" was stored, but its WAL is damaged at %s (%s; %llu places): no recovery can go "
+        "\"%s\" was stored, but its WAL is damaged at %s (%s; %llu place%s): no recovery can go "
         "past it; take a new base backup now and look at this server's disk and memory",
-        t->path, at, facts_damage_text(report->damage), (unsigned long long)report->damages);
+        t->path, at, facts_damage_text(report->damage), (unsigned long long)report->damages,
+        report->damages == 1 ? "" : "s");
 }
 
 /* In the child: everything that touches the repository. */

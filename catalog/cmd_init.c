@@ -1,6 +1,7 @@
 /*
  * walden init: makes a repository, binds a server to it, makes keys, writes the configuration.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +152,7 @@ static int load_settings(struct init *i, const struct options *o, struct err *e)
     struct stat st;
     int rc;
 
+    i->config_given = config;
     if (place_absolute(i->config, config != NULL ? config : SETTINGS_FILE, e) != 0)
         return -1;
     rc = os_stat(i->config, &st, e);
@@ -294,7 +296,14 @@ static int make_config_dir(struct init *i, struct err *e)
     char dir[PLACE_MAX];
 
     (void)place_split(dir, i->config);
-    return place_make_dir(dir, 0755, &i->owner, e) < 0 ? -1 : 0;
+    if (place_make_dir(dir, 0755, &i->owner, e) >= 0)
+        return 0;
+    if (e->sys == EACCES && i->config_given == NULL) {
+        e->hint[0] = '\0'; /* this says more than who may do what */
+        (void)err_hint(e, "Give --config with a file that the server's user may write, like "
+                          "--config ~/walden.conf.");
+    }
+    return -1;
 }
 
 static int write_config(struct init *i, struct err *e)

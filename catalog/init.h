@@ -27,6 +27,7 @@ struct init {
     bool encrypt;
     bool group;
     bool apply;
+    const char *config_given;
     const char *key_dir_given;
     struct pgconn_opts connect;
     /* places */

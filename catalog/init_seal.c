@@ -20,6 +20,7 @@
 #include "os/file.h"
 #include "os/time.h"
 #include "pg/walname.h"
+#include "repo/wal.h"
 
 /* How long a writer that is under way gets, and how often we look. */
 enum { SETTLE_US = 1000000, ROUNDS = 60, RECORD_BYTES = STORE_TEXT_MAX, PIECE = 64 * 1024 };
@@ -78,8 +79,9 @@ struct scan {
     struct store_lineage where;
     uint32_t segment_size;
     struct sealed_from found;
+    struct object_reader *reader;
     uint32_t timeline;
-    uint64_t next; /* LSN behind the newest segment of this timeline, 0 for none */
+    uint64_t next; /* LSN behind the newest plain segment of this timeline, 0 for none */
 };
 
 static int digest_file(struct scan *s, const struct store_name *n, uint8_t out[DIGEST_STRONG],
@@ -118,11 +120,43 @@ static int add_object(struct scan *s, enum object_kind kind, const char *name, s
     return sealed_from_objects_push(&s->found.objects, o, e);
 }
 
+/* 1 when this is a whole plain object of that name, 0 when not, -1.  What merely has the name of a
+ * segment must not move the place from which on all is sealed: every plain segment before that
+ * place is believed from now on. */
+static int is_plain(struct scan *s, const char *name, const struct walname *n, struct err *e)
+{
+    const struct store_name at = {.kind = KIND_SEGMENT, .timeline = s->timeline, .name = name};
+    const struct object_want want = {KIND_SEGMENT, name, s->where.system_id};
+    struct store_object o;
+    struct err why = {0};
+    struct trust t;
+    int rc = store_get(&s->i->store, &s->where, &at, &o, e);
+
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    trust_plain(&t, s->i->marker.id);
+    rc = object_open(s->reader, &o.source, &t, &want, &why);
+    if (rc == 0)
+        rc = wal_check_object(s->reader, n, s->segment_size, &why);
+    object_close(s->reader);
+    store_release(&o);
+    if (rc == 0)
+        return 1;
+    if (why.code != ERR_DAMAGED && why.code != ERR_REFUSED && why.code != ERR_KEY) {
+        *e = why;
+        return -1;
+    }
+    if (why.code != ERR_KEY) /* sealed, that is: a writer was faster */
+        msg_warn(&s->i->msg, "not taken for a segment from before encryption: %s", why.msg);
+    return 0;
+}
+
 static int scan_name(void *arg, const char *name, struct err *e)
 {
     struct scan *s = arg;
     struct walname n;
     uint64_t number;
+    int rc;
 
     if (!walname_parse(name, &n) || n.tli != s->timeline)
         return 0; /* none of ours */
@@ -130,10 +164,13 @@ static int scan_name(void *arg, const char *name, struct err *e)
         return add_object(s, KIND_PARTIAL, name, e);
     if (n.kind == WALNAME_BACKUP)
         return add_object(s, KIND_BACKUP_HISTORY, name, e);
-    if (n.kind == WALNAME_SEGMENT && walname_segno(&n, s->segment_size, &number) &&
-        walname_start(number + 1, s->segment_size) > s->next)
+    if (!walname_segno(&n, s->segment_size, &number) ||
+        walname_start(number + 1, s->segment_size) <= s->next)
+        return 0;
+    rc = is_plain(s, name, &n, e);
+    if (rc > 0)
         s->next = walname_start(number + 1, s->segment_size);
-    return 0;
+    return rc < 0 ? -1 : 0;
 }
 
 static int scan_group(void *arg, uint32_t group, struct err *e)
@@ -277,7 +314,9 @@ int init_seal(struct init *i, struct err *e)
     sealed_from_init(&s.found);
     s.where = (struct store_lineage){h.name, h.system_id};
     l = calloc(1, sizeof *l);
-    rc = l == NULL ? err_set(e, ERR_NOMEM, "out of memory") : target_lineage(i, &s.where, l, e);
+    s.reader = calloc(1, sizeof *s.reader);
+    rc = l == NULL || s.reader == NULL ? err_set(e, ERR_NOMEM, "out of memory")
+                                       : target_lineage(i, &s.where, l, e);
     if (rc == 0)
         rc = pin_keys(i, e);
     if (rc == 0) {
@@ -285,6 +324,7 @@ int init_seal(struct init *i, struct err *e)
         rc = seal_lineage(i, &s, l, e);
     }
     sealed_from_fini(&s.found);
+    free(s.reader);
     free(l);
     return rc;
 }

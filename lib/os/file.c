@@ -6,8 +6,20 @@
 
 #include "os/host.h"
 
+int os_denied_hint(int errnum, struct err *err)
+{
+    if (errnum == EACCES)
+        (void)err_hint(err,
+                       "This runs as uid %ld: look at the owner and permissions of the file and of "
+                       "the directories above it, and at who should run this.",
+                       (long)os_uid());
+    return -1;
+}
+
 int os_open(const char *path, int flags, mode_t mode, int *fd, struct err *err)
 {
+    int errnum;
+
     do {
         *fd = os_sys->openat(AT_FDCWD, path, flags | O_CLOEXEC, mode);
     } while (*fd < 0 && errno == EINTR);
@@ -15,7 +27,9 @@ int os_open(const char *path, int flags, mode_t mode, int *fd, struct err *err)
         return 0;
     if (errno == ENOENT && (flags & O_CREAT) == 0)
         return OS_ABSENT;
-    return err_sys(err, errno, "could not open \"%s\"", path);
+    errnum = errno;
+    (void)err_sys(err, errnum, "could not open \"%s\"", path);
+    return os_denied_hint(errnum, err);
 }
 
 int os_close(int *fd, const char *what, struct err *err)

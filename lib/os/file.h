@@ -27,6 +27,9 @@ enum { OS_SMALL_MAX = 16 * 1024 * 1024 };
  */
 int os_open(const char *path, int flags, mode_t mode, int *fd, struct err *err);
 
+/* Answers -1.  Where permission was denied, hints as whom: nearly always the wrong user runs it. */
+int os_denied_hint(int errnum, struct err *err);
+
 /* Closes; an error is a delayed write error and counts as one.  *fd becomes -1 in any case. */
 int os_close(int *fd, const char *what, struct err *err);
 

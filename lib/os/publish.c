@@ -120,12 +120,17 @@ out:
 
 static int temp_error(const struct publish *p, const char *verb, struct err *err)
 {
-    return err_sys(err, errno, "could not %s \"%s\"", verb, p->temp);
+    int errnum = errno;
+
+    (void)err_sys(err, errnum, "could not %s \"%s\"", verb, p->temp);
+    return os_denied_hint(errnum, err);
 }
 
 /* Every error of a publish says which file it was about. */
 static int about(const struct publish *p, struct err *err)
 {
+    if (strcmp(p->shown, ".") == 0)
+        return err_context(err, "file \"%s/%s\"", p->root, p->name);
     return err_context(err, "file \"%s/%s/%s\"", p->root, p->shown, p->name);
 }
 

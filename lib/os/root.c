@@ -23,7 +23,7 @@ static int at_error(const struct os_root *root, const char *rel, const char *ver
     if (errnum == ELOOP || errnum == EXDEV)
         (void)err_hint(err, "Symbolic links are not followed there; put the real directory in "
                             "place (a mount point is fine).");
-    return -1;
+    return os_denied_hint(errnum, err);
 }
 
 int os_root_open(struct os_root *root, const char *path, struct err *err)

@@ -26,8 +26,40 @@ static bool holds_wal(const struct job *j)
     return j->name.kind == WALNAME_SEGMENT || j->name.kind == WALNAME_PARTIAL;
 }
 
+/*
+ * Is this a segment that a server is still writing, or will write?  In its own directory the server
+ * notes beside them which are finished; elsewhere nobody knows.
+ */
+static bool is_unfinished(const struct job *j)
+{
+    static const char *const marks[] = {"", ".ready", ".done"};
+    const char *slash = strrchr(j->path, '/');
+    int dir = slash == NULL ? 0 : (int)(slash - j->path) + 1;
+    struct err none = {0};
+    struct stat st;
+    char path[4096];
+
+    if (j->name.kind != WALNAME_SEGMENT)
+        return false;
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        int n = snprintf(path, sizeof path, "%.*sarchive_status/%s%s", dir, j->path,
+                         i == 0 ? "." : j->object.name, marks[i]);
+
+        if ((size_t)n >= sizeof path)
+            return false;
+        /* The directory must be there, and no mark; what cannot be looked at proves nothing. */
+        if (os_stat(path, &st, &none) != (i == 0 ? 0 : (int)OS_ABSENT))
+            return false;
+    }
+    return true;
+}
+
 static int not_what_it_says(const struct job *j, struct err *e)
 {
+    if (is_unfinished(j))
+        (void)err_hint(e, "Nothing was stored.  The server has not finished this segment: it calls "
+                          "walden-archive itself when it is full; \"select pg_switch_wal()\" ends "
+                          "the current one.");
     (void)err_context(e, "refused to archive \"%s\"", j->path);
     return err_hint(e, "Nothing was stored.  If PostgreSQL's own file is wrong, take a new base "
                        "backup and look at the server's disk.");
@@ -105,6 +137,11 @@ static int pass_segment(struct job *j, struct object_parts *parts, struct wal_pu
     }
     if (walwalk_finish(&w->walk, &summary, e) != 0)
         return not_what_it_says(j, e);
+    if (summary.facts.damages > 0 && is_unfinished(j)) {
+        /* Stored, it would stand in the way of the finished one. */
+        (void)err_set(e, ERR_REFUSED, "its records end where the server has not finished it");
+        return not_what_it_says(j, e);
+    }
     report->damages = summary.facts.damages;
     report->damage = summary.facts.damage[0].reason;
     report->damage_at = summary.facts.damage[0].lsn;
