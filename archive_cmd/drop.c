@@ -1,5 +1,6 @@
 #include "archive_cmd/drop.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,10 +9,14 @@
 #include "os/publish.h"
 #include "os/time.h"
 
-/* Only trouble with reaching the repository is dropped; a refusal is a fault that must be seen. */
+/* Only trouble with reaching or filling the repository is dropped.  A refusal, or a disk that
+ * cannot be read (the server's own, perhaps), is a fault that must be seen. */
 static bool may_drop(const struct err *e)
 {
-    return e->code == ERR_UNREACHABLE || e->code == ERR_IO || e->code == ERR_TIMEOUT;
+    if (e->code == ERR_UNREACHABLE || e->code == ERR_TIMEOUT)
+        return true;
+    return e->code == ERR_IO && (e->sys == ENOSPC || e->sys == EDQUOT || e->sys == EROFS ||
+                                 e->sys == ESTALE || e->sys == ENOTCONN || e->sys == ETIMEDOUT);
 }
 
 static int record(const char *state_dir, const char *name, const char *why, struct err *e)

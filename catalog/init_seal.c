@@ -126,7 +126,8 @@ static int add_object(struct scan *s, enum object_kind kind, const char *name, s
 static int is_plain(struct scan *s, const char *name, const struct walname *n, struct err *e)
 {
     const struct store_name at = {.kind = KIND_SEGMENT, .timeline = s->timeline, .name = name};
-    const struct object_want want = {KIND_SEGMENT, name, s->where.system_id};
+    const struct object_want want = {
+        .kind = KIND_SEGMENT, .name = name, .system_id = s->where.system_id};
     struct store_object o;
     struct err why = {0};
     struct trust t;

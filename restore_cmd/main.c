@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     sets[0] = settings_options(&settings);
     rc = opt_parse(&program, sets, 1, argc, argv, &args, &e);
     if (rc > 0)
-        return answer(&program, sets, 1, rc);
+        return answer(&program, sets, 1, rc) == 0 ? 0 : 207; /* 1 would mean something */
     if (rc == 0)
         rc = settings_load(&settings, environ, SETTINGS_HOOK, &e);
     if (rc == 0) {

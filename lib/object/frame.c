@@ -51,7 +51,8 @@ size_t frame_head_encode(const struct frame_head *h, uint8_t out[FRAME_HEAD_MAX]
 {
     uint8_t *p = out + SKIPPABLE;
     size_t n = strlen(h->name);
-    uint8_t *s = p + 56 + n;
+    size_t k = strlen(h->place);
+    uint8_t *s = p + 56 + n + k;
 
     memcpy(p, "WALDENo1", 8);
     put_u16(p + 8, VERSION);
@@ -59,13 +60,15 @@ size_t frame_head_encode(const struct frame_head *h, uint8_t out[FRAME_HEAD_MAX]
     p[11] = (uint8_t)((h->sealed ? FLAG_SEALED : 0) | (h->metadata_body ? FLAG_METADATA_BODY : 0));
     p[12] = h->codec;
     p[13] = (uint8_t)n;
-    put_u16(p + 14, h->sealed ? FRAME_SEALED_PART : 0);
+    p[14] = (uint8_t)k;
+    p[15] = 0;
     put_u64(p + 16, h->system_id);
     put_u32(p + 24, h->timeline);
     put_u32(p + 28, h->segment_size);
     put_u64(p + 32, h->lsn);
     memcpy(p + 40, h->repo_id, 16);
     memcpy(p + 56, h->name, n);
+    memcpy(p + 56 + n, h->place, k);
     if (h->sealed) {
         memcpy(s, h->signer, 16);
         memcpy(s + 16, h->write_id, 8);
@@ -85,18 +88,23 @@ static bool decode_sealed_part(struct frame_head *h, struct cur *c)
 }
 
 /* The bytes behind magic and version, as they are. */
-static bool decode_fields(struct frame_head *h, struct cur *c, uint8_t *flags, uint16_t *sealed_len)
+static bool decode_fields(struct frame_head *h, struct cur *c, uint8_t *flags)
 {
     uint8_t kind;
     uint8_t name_len;
+    uint8_t place_len;
+    uint8_t zero;
 
     if (!cur_u8(c, &kind) || !cur_u8(c, flags) || !cur_u8(c, &h->codec) || !cur_u8(c, &name_len) ||
-        !cur_u16(c, sealed_len) || !cur_u64(c, &h->system_id) || !cur_u32(c, &h->timeline) ||
-        !cur_u32(c, &h->segment_size) || !cur_u64(c, &h->lsn) || !cur_copy(c, h->repo_id, 16) ||
-        name_len > FRAME_NAME_MAX || !cur_copy(c, h->name, name_len))
+        !cur_u8(c, &place_len) || !cur_u8(c, &zero) || !cur_u64(c, &h->system_id) ||
+        !cur_u32(c, &h->timeline) || !cur_u32(c, &h->segment_size) || !cur_u64(c, &h->lsn) ||
+        !cur_copy(c, h->repo_id, 16) || name_len > FRAME_NAME_MAX ||
+        !cur_copy(c, h->name, name_len) || zero != 0 || place_len > FRAME_PLACE_MAX ||
+        !cur_copy(c, h->place, place_len))
         return false;
     h->kind = (enum object_kind)kind;
-    return name_len > 0 && strlen(h->name) == name_len;
+    return name_len > 0 && strlen(h->name) == name_len && place_len > 0 &&
+           strlen(h->place) == place_len;
 }
 
 static bool is_known(const struct frame_head *h, uint8_t flags)
@@ -112,7 +120,6 @@ int frame_head_decode(struct frame_head *h, const uint8_t *bytes, size_t len, si
     struct cur c = cur_of(bytes, len);
     const uint8_t *magic;
     uint16_t version;
-    uint16_t sealed_len;
     uint8_t flags;
 
     memset(h, 0, sizeof *h);
@@ -125,14 +132,13 @@ int frame_head_decode(struct frame_head *h, const uint8_t *bytes, size_t len, si
                       (unsigned)version, VERSION);
         return err_hint(e, "Use a newer version of Walden.");
     }
-    if (!decode_fields(h, &c, &flags, &sealed_len))
+    if (!decode_fields(h, &c, &flags))
         return damaged(e, "header is incomplete");
     if (!is_known(h, flags))
         return damaged(e, "header has an unknown kind, flag or codec");
     h->sealed = (flags & FLAG_SEALED) != 0;
     h->metadata_body = (flags & FLAG_METADATA_BODY) != 0;
-    if (sealed_len != (h->sealed ? FRAME_SEALED_PART : 0) ||
-        (h->sealed && !decode_sealed_part(h, &c)) || c.left != 0)
+    if ((h->sealed && !decode_sealed_part(h, &c)) || c.left != 0)
         return damaged(e, "header has the wrong length");
     return 0;
 }

@@ -35,9 +35,10 @@ enum { CODEC_LZ4 = 1, CODEC_PACK = 2 };
 
 enum {
     FRAME_NAME_MAX = 64,
+    FRAME_PLACE_MAX = 144,
     FRAME_SEALED_PART = 128,
     FRAME_HEAD_MAX = 8 + 512, /* a whole frame H */
-    FRAME_HEAD_MIN = 8 + 56 + 1 + 4,
+    FRAME_HEAD_MIN = 8 + 56 + 1 + 1 + 4,
     FRAME_BOX = 80,
     FRAME_BOXES_MAX = 16,
     FRAME_KEYS_MAX = 8 + 4 + 96 * FRAME_BOXES_MAX + 4, /* a whole frame K */
@@ -55,6 +56,7 @@ struct frame_head {
     bool metadata_body;
     uint8_t codec;
     char name[FRAME_NAME_MAX + 1];
+    char place[FRAME_PLACE_MAX + 1]; /* cluster, or cluster/dump/job, or cluster/drill */
     uint64_t system_id;
     uint32_t timeline;
     uint32_t segment_size;

@@ -66,6 +66,9 @@ static int check_identity(const struct object_reader *r, const struct trust *tru
     if (want->kind != 0 && h->kind != want->kind)
         return err_set(e, ERR_REFUSED, "it is a %s, not a %s", frame_kind_name(h->kind),
                        frame_kind_name(want->kind));
+    if (want->place != NULL ? strcmp(h->place, want->place) != 0
+                            : trust->cluster != NULL && strcmp(h->place, trust->cluster) != 0)
+        return err_set(e, ERR_REFUSED, "it belongs to \"%s\", another cluster or job", h->place);
     if (want->name != NULL && strcmp(h->name, want->name) != 0)
         return err_set(e, ERR_REFUSED, "it is \"%s\" under another name", h->name);
     if (want->system_id != 0 && h->system_id != want->system_id)
@@ -223,6 +226,8 @@ static int check_digest(struct object_reader *r, struct err *e)
 
 int object_check_stored(struct object_reader *r, struct err *e)
 {
+    if (r->head.codec != CODEC_LZ4)
+        return err_set(e, ERR_INTERNAL, "\"%s\" is checked entry by entry", r->source->name);
     start_digest(r);
     if (pump(r, r->body_at, r->tail.body_size, &r->digest.sink, e) != 0 || check_digest(r, e) != 0)
         return err_context(e, "\"%s\"", r->source->name);

@@ -35,6 +35,7 @@ struct object_want {
     enum object_kind kind;
     const char *name;
     uint64_t system_id;
+    const char *place; /* NULL: the cluster that `trust` is about, where it names one */
 };
 
 enum { OBJECT_IO = 256 * 1024, OBJECT_FIRST = FRAME_HEAD_MAX + FRAME_KEYS_MAX, OBJECT_LAST = 4096 };

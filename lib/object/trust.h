@@ -33,6 +33,7 @@ enum trust_covered {
 struct trust {
     bool sealed; /* the repository must be sealed: a plain object is refused unless covered */
     uint8_t repo_id[16];
+    const char *cluster; /* whose objects these are; NULL: of any */
     uint8_t owner[SECRET_KEY];
     unsigned count;
     struct trust_host host[TRUST_HOSTS_MAX];

@@ -38,7 +38,9 @@ static void set(int sig, void (*handler)(int))
     memset(&now, 0, sizeof now);
     now.sa_handler = handler;
     sigemptyset(&now.sa_mask);
-    /* No SA_RESTART: a blocking call must end, so that the flag is looked at. */
+    /* No SA_RESTART: a blocking call must end, so that the flag is looked at.  And only once: where
+     * a call is tried again and again (a disk that hangs), the second Ctrl-C ends us. */
+    now.sa_flags = (int)SA_RESETHAND;
     (void)os_sys->sigaction(sig, &now, NULL); /* fails only for numbers that do not exist */
 }
 

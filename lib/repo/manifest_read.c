@@ -102,11 +102,12 @@ static int take_runs(struct manifest_reader *m, struct cur *c, struct err *e)
         if (!cur_varint(c, &pack) || pack > m->next.n || (pack > 0 && !cur_varint(c, &delta)) ||
             !cur_varint(c, &count) || count < 1 || count > UINT32_MAX)
             return damaged(e, "impossible run");
+        if (delta > 4 * (uint64_t)PACK_PAGES_MAX)
+            return damaged(e, "a run lies beyond its pack");
         if (pack > 0) {
             int64_t page = (int64_t)m->next.v[pack - 1] + unzigzag(delta);
 
-            if (delta > 4 * (uint64_t)PACK_PAGES_MAX || page < 0 ||
-                (uint64_t)page + count > PACK_PAGES_MAX)
+            if (page < 0 || (uint64_t)page + count > PACK_PAGES_MAX)
                 return damaged(e, "a run lies beyond its pack");
             run.page = (uint32_t)page;
             m->next.v[pack - 1] = (uint32_t)((uint64_t)page + count);
@@ -304,7 +305,8 @@ static int each_manifest(void *arg, const char *label, struct err *e)
     const struct each *each = arg;
     struct repo *repo = each->repo;
     struct store_name name = {.kind = KIND_MANIFEST, .name = label};
-    struct object_want want = {KIND_MANIFEST, label, repo->where.system_id};
+    struct object_want want = {
+        .kind = KIND_MANIFEST, .name = label, .system_id = repo->where.system_id};
     struct store_object o = {.fd = -1};
     const struct frame_tail *tail = &each->scratch->tail;
     struct manifest_public p;

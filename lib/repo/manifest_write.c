@@ -30,7 +30,7 @@ int manifest_begin(struct manifest_writer *m, struct repo *repo, const char *lab
     if (m->put == NULL || m->object == NULL)
         return err_set(e, ERR_NOMEM, "no memory for a manifest");
     (void)snprintf(head.name, sizeof head.name, "%s", label);
-    memcpy(head.repo_id, repo->marker.id, sizeof head.repo_id);
+    repo_fill_head(repo, &head);
     if (store_put_begin(&repo->writer, &repo->where, &name, m->put, e) != 0)
         return -1;
     digest_init_strong(&m->whole, PHASE_STORED);

@@ -48,7 +48,7 @@ static int unlock(struct pack *p, const struct repo *repo, unsigned need, struct
         secret_entry_key(p->key, r->content.key);
     }
     if ((need & PACK_DATA) != 0 && !r->has_content) {
-        (void)err_set(e, ERR_KEY, "\"%s\" is sealed, and no secret key is here", r->source->name);
+        (void)err_set(e, ERR_KEY, "it is sealed, and no secret key is here");
         return err_hint(e, "Set secret_key to the recovery key.");
     }
     if ((need & PACK_META) == 0 || r->has_metadata)
@@ -63,7 +63,7 @@ static int take(struct pack *p, const struct pack_set *set, unsigned need, struc
                 struct err *e)
 {
     if (r->head.codec != CODEC_PACK)
-        return err_set(e, ERR_DAMAGED, "\"%s\" has another codec than a pack", r->source->name);
+        return err_set(e, ERR_DAMAGED, "pack is damaged: another codec than a pack has");
     p->sealed = r->head.sealed;
     p->system_id = r->head.system_id;
     p->keys = r->keys;
@@ -86,7 +86,8 @@ static int open_direct(struct pack *p, const struct pack_set *set, unsigned need
                        struct object_reader *scratch, struct err *e)
 {
     char name[PACK_NAME_MAX];
-    struct object_want want = {KIND_PACK, name, set->repo->where.system_id};
+    struct object_want want = {
+        .kind = KIND_PACK, .name = name, .system_id = set->repo->where.system_id};
     int rc;
 
     pack_name(name, p->id, false);
@@ -96,7 +97,7 @@ static int open_direct(struct pack *p, const struct pack_set *set, unsigned need
     object_close(scratch);
     p->body_at = p->head_len;
     p->tail_at = p->size - p->tail_len;
-    return rc;
+    return rc == 0 ? 0 : err_context(e, "\"%s\"", p->file.shown);
 }
 
 static int open_moved(struct pack *p, const struct pack_set *set, const struct pack_place *place,
@@ -107,7 +108,8 @@ static int open_moved(struct pack *p, const struct pack_set *set, const struct p
     struct view view = {&p->file, h->body_at + s->at, s->head_len, s->tail_len, s->size};
     struct object_source source = {view_read, &view, s->size, p->file.shown};
     char name[PACK_NAME_MAX];
-    struct object_want want = {KIND_PACK, name, set->repo->where.system_id};
+    struct object_want want = {
+        .kind = KIND_PACK, .name = name, .system_id = set->repo->where.system_id};
     int rc;
 
     pack_name(name, p->id, false);
@@ -115,14 +117,14 @@ static int open_moved(struct pack *p, const struct pack_set *set, const struct p
         return -1;
     rc = take(p, set, need, scratch, e);
     object_close(scratch);
-    if (rc != 0)
-        return -1;
-    if (p->head_len != s->head_len || p->tail_len != s->tail_len)
-        return err_set(e, ERR_DAMAGED, "pack is damaged: frames of a source");
+    if (rc == 0 && (p->head_len != s->head_len || p->tail_len != s->tail_len))
+        rc = err_set(e, ERR_DAMAGED, "pack is damaged: frames of a source");
     p->body_at = h->body_at;
     p->head_at = view.at;
     p->tail_at = view.at + s->head_len;
-    return pack_table_move(&p->table, s, e);
+    if (rc == 0)
+        rc = pack_table_move(&p->table, s, e);
+    return rc == 0 ? 0 : err_context(e, "\"%s\"", p->file.shown);
 }
 
 int pack_open_at(struct pack **out, const struct pack_set *set, const uint8_t id[PACK_ID],
@@ -150,8 +152,6 @@ int pack_open_at(struct pack **out, const struct pack_set *set, const uint8_t id
         *out = p;
         return 0;
     }
-    if (p->file.fd >= 0)
-        (void)err_context(e, "\"%s\"", p->file.shown);
     pack_close(p);
     return -1;
 }

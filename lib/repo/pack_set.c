@@ -43,7 +43,7 @@ static int read_compacted(struct pack_set *s, uint32_t i, struct object_reader *
     struct store_object o = {.fd = -1};
     char text[PACK_NAME_MAX];
     struct store_name name = {.kind = KIND_PACK, .name = text};
-    struct object_want want = {KIND_PACK, text, repo->where.system_id};
+    struct object_want want = {.kind = KIND_PACK, .name = text, .system_id = repo->where.system_id};
     size_t places = s->places.n;
     size_t pool = s->pool.len;
     int rc;

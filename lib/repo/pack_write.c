@@ -57,7 +57,7 @@ static int open_pack(struct pack_writer *w, struct err *e)
 
     secret_random(w->id, sizeof w->id);
     pack_name(head.name, w->id, false);
-    memcpy(head.repo_id, repo->marker.id, sizeof head.repo_id);
+    repo_fill_head(repo, &head);
     head.sealed = with != NULL;
     if (with != NULL) {
         if (object_seal_head(&w->content, with, &head, &keys, e) != 0)

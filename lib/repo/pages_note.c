@@ -19,7 +19,7 @@ int pages_note_put(struct repo *repo, enum object_kind kind, const char *name,
         goto out;
     }
     (void)snprintf(head.name, sizeof head.name, "%s", name);
-    memcpy(head.repo_id, repo->marker.id, sizeof head.repo_id);
+    repo_fill_head(repo, &head);
     if (store_put_begin(&repo->writer, &repo->where, &where, put, e) != 0 ||
         object_writer_begin(w, &head, true, repo_seal(repo), &put->sink, e) != 0 ||
         object_writer_finish(w, &parts, e) != 0)

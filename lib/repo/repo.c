@@ -242,6 +242,7 @@ int repo_use_lineage(struct repo *r, const struct settings *s, const char *clust
         return err_set(e, ERR_DAMAGED, "file \"%s/%llu/%s\" is of another cluster or repository",
                        cluster, (unsigned long long)system_id, LINEAGE_FILE);
     start_trust(r);
+    r->trust.cluster = r->where.cluster;
     lineage_trust(&r->lineage, &r->trust);
     return load_sealed_from(r, s, e);
 }
@@ -380,6 +381,13 @@ void repo_close(struct repo *r)
 const struct object_seal *repo_seal(const struct repo *r)
 {
     return r->seal.host == NULL ? NULL : &r->seal;
+}
+
+void repo_fill_head(const struct repo *r, struct frame_head *head)
+{
+    memcpy(head->repo_id, r->marker.id, sizeof head->repo_id);
+    (void)snprintf(head->place, sizeof head->place, "%s", r->where.cluster);
+    head->system_id = r->where.system_id;
 }
 
 int repo_still_plain(struct repo *r, struct err *e)

@@ -60,6 +60,10 @@ int repo_use_lineage(struct repo *r, const struct settings *s, const char *clust
 /* What to seal with: NULL in a plain repository. */
 const struct object_seal *repo_seal(const struct repo *r);
 
+/* What the headers of all objects of the current lineage share: repository, place, system
+ * identifier. */
+void repo_fill_head(const struct repo *r, struct frame_head *head);
+
 /* For writers of plain objects, just before they commit: is the repository still the plain one that
  * was opened?  -1 when its marker was replaced meanwhile (encryption was switched on): an object
  * that appeared now would never be believed. */

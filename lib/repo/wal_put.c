@@ -105,8 +105,7 @@ static void fill_head(const struct job *j, struct frame_head *head)
     memset(head, 0, sizeof *head);
     head->kind = j->object.kind;
     (void)snprintf(head->name, sizeof head->name, "%s", j->object.name);
-    memcpy(head->repo_id, j->r->marker.id, sizeof head->repo_id);
-    head->system_id = j->r->where.system_id;
+    repo_fill_head(j->r, head);
     head->timeline = j->name.tli;
     head->segment_size = j->r->lineage.segment_size;
     if (holds_wal(j)) {
@@ -348,7 +347,8 @@ static int same_digest(struct job *j, struct object_reader *stored, struct err *
 
 static int already_there(struct job *j, struct err *e)
 {
-    struct object_want want = {j->object.kind, j->object.name, j->r->where.system_id};
+    struct object_want want = {
+        .kind = j->object.kind, .name = j->object.name, .system_id = j->r->where.system_id};
     struct object_reader *stored = &j->w->reader;
     struct store_object o;
     int rc = store_get(&j->r->store, &j->r->where, &j->object, &o, e);

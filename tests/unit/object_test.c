@@ -95,6 +95,7 @@ static int make(struct memory *out, const uint8_t *content, size_t len, const st
                                  .data_len = 4};
 
     snprintf(head.name, sizeof head.name, "%s", spec->name);
+    snprintf(head.place, sizeof head.place, "main");
     memcpy(head.repo_id, repo_id, 16);
     memory_init(out, PHASE_STORE);
     if (object_writer_begin(&writer, &head, spec->compress, spec->seal, &out->sink, e) != 0)
@@ -252,6 +253,10 @@ static void test_identity(const struct object_seal *seal)
     make(&plain, in, 3000, &spec, &e[0]);
     OK(take(&plain, &t_plain, "y", NULL, &content, &e[1]) != 0 && e[1].code == ERR_REFUSED,
        "an object under another name is refused: %s", e[1].msg);
+    other.cluster = "copy";
+    OK(take(&plain, &other, "x", NULL, &content, &e[7]) != 0 && e[7].code == ERR_REFUSED,
+       "an object of another cluster is refused: %s", e[7].msg);
+    other.cluster = NULL;
     other.repo_id[0] ^= 1;
     OK(take(&plain, &other, "x", NULL, &content, &e[2]) != 0 && e[2].code == ERR_REFUSED,
        "an object of another repository is refused: %s", e[2].msg);

@@ -103,7 +103,7 @@ static int put_segment(const struct maker *m, tli_t tli, unsigned i, const struc
     static uint8_t public_part[FACTS_BYTES_MAX];
     struct walname name = {WALNAME_SEGMENT, tli, 0, MAKE_SEGNO + i, 0};
     const uint8_t *bytes = m->p + (size_t)i * MAKE_SEG;
-    struct frame_head head = {.system_id = MAKE_SYSID, .timeline = tli};
+    struct frame_head head = {.system_id = MAKE_SYSID, .timeline = tli, .place = "main"};
     struct wal_summary s;
     struct object_parts parts = {0};
     struct err e = {0};
@@ -140,7 +140,7 @@ static int put_history(tli_t tli, tli_t parent, lsn_t end, lsn_t said)
 {
     struct wal_branch v = {parent, said};
     struct wal_branches b = {.v = &v, .n = 1};
-    struct frame_head head = {.system_id = MAKE_SYSID, .timeline = tli};
+    struct frame_head head = {.system_id = MAKE_SYSID, .timeline = tli, .place = "main"};
     struct object_parts parts = {0};
     struct buf public_part;
     struct err e = {0};
