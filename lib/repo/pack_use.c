@@ -105,9 +105,9 @@ bool pack_use_outranks(const struct pack_holder *a, const struct pack_holder *b)
     return memcmp(a->id, b->id, PACK_ID) > 0;
 }
 
-/* The ordinals of a birth pack that files of higher rank hold. */
+/* The ordinals of a birth pack that files of higher rank hold, as far as they can be opened. */
 static int covered(const struct pack_set *set, const uint8_t id[PACK_ID], uint32_t holder,
-                   struct manifest_bits *bits, struct err *e)
+                   struct manifest_bits *bits, struct object_reader *scratch, struct err *e)
 {
     size_t n;
     const struct pack_place *places = pack_set_places(set, id, &n);
@@ -115,19 +115,18 @@ static int covered(const struct pack_set *set, const uint8_t id[PACK_ID], uint32
 
     for (size_t i = 0; i < n; i++) {
         const struct pack_holder *h = &set->holders.v[places[i].holder];
-        struct cur taken = places[i].source.taken;
-        uint64_t pos = 0;
-        uint64_t first;
-        uint64_t count;
+        struct pack *p = NULL;
+        struct err why = {0};
 
-        if (h->excluded || h->lost || !pack_use_outranks(h, own))
+        if (h->excluded || !pack_use_outranks(h, own) ||
+            pack_open_at(&p, set, id, &places[i], PACK_RAW, scratch, &why) != 0)
             continue;
-        while (taken.left > 0) {
-            if (!pack_range_next(&taken, &pos, &first, &count))
-                return err_set(e, ERR_DAMAGED, "pack is damaged: impossible range of entries");
-            if (manifest_bits_set(bits, (uint32_t)first, (uint32_t)count, e) != 0)
+        for (uint32_t k = 0; k < p->table.count; k++)
+            if (pack_has(p, k) && manifest_bits_set(bits, k, 1, e) != 0) {
+                pack_close(p);
                 return -1;
-        }
+            }
+        pack_close(p);
     }
     return 0;
 }
@@ -141,10 +140,14 @@ static int judge_birth(const struct pack_use *u, const struct pack_set *set, uin
     struct manifest_bits elsewhere = {NULL, 0};
     struct pack *p = NULL;
     struct err why = {0};
-    int rc = covered(set, id, holder, &elsewhere, e);
+    int rc = 0;
 
+    if (used == NULL && place == NULL)
+        worth->unused = true;
+    if (used != NULL)
+        rc = covered(set, id, holder, &elsewhere, scratch, e);
     if (rc == 0 && pack_open_at(&p, set, id, place, PACK_RAW, scratch, &why) != 0)
-        worth->unknown = true;
+        worth->unknown = used != NULL;
     for (uint32_t i = 0; p != NULL && i < p->table.count; i++) {
         const struct pack_row *row = &p->table.row[i];
 

@@ -38,6 +38,7 @@ struct pack_worth {
     uint64_t live;   /* of those that a backup needs, */
     uint64_t needed; /* and that no file of higher rank holds */
     bool unknown;    /* cannot be read, so cannot be judged */
+    bool unused;     /* no backup knows it */
 };
 
 /* Rank is generation, then id: of two files that hold the same entry, the higher one keeps it. */

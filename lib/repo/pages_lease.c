@@ -161,7 +161,7 @@ static int bury(struct repo *repo, const struct seen_list *before, const struct 
     return 1;
 }
 
-int pages_lease_look(struct repo *repo, pages_wait_fn wait, void *arg, unsigned *alive,
+int pages_lease_look(struct repo *repo, pages_wait_fn pause, void *arg, unsigned *alive,
                      struct err *e)
 {
     struct seen_list before;
@@ -174,7 +174,7 @@ int pages_lease_look(struct repo *repo, pages_wait_fn wait, void *arg, unsigned 
     rc = store_each_object(&repo->store, &repo->where, KIND_LEASE, note, &before, e);
     if (rc != 0 || before.n == 0)
         goto out;
-    rc = wait(arg, e);
+    rc = pause(arg, e);
     if (rc == 0)
         rc = store_each_object(&repo->store, &repo->where, KIND_LEASE, note, &after, e);
     for (size_t i = 0; rc == 0 && i < after.n; i++) {

@@ -49,7 +49,7 @@ typedef int (*pages_wait_fn)(void *arg, struct err *e);
 
 /* Looks twice, when there is anybody at all, and removes the marks of the dead.  *alive counts the
  * rest. */
-int pages_lease_look(struct repo *repo, pages_wait_fn wait, void *arg, unsigned *alive,
+int pages_lease_look(struct repo *repo, pages_wait_fn pause, void *arg, unsigned *alive,
                      struct err *e) __attribute__((warn_unused_result));
 
 #endif

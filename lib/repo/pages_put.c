@@ -31,19 +31,9 @@ int pages_put_file(struct pages_put *p, const char *path, unsigned flags, uint32
     p->crc = 0;
     p->spread = 0;
     p->held = 0;
-    p->lean = true;
     p->found.n = 0;
     p->found.known = false;
-    if (p->prior == NULL)
-        return 0;
-    if (prior_find(p->prior, path, &p->found, e) != 0)
-        return -1;
-    if (p->found.known && p->found.size >= (uint64_t)PAGES_SPREAD_MIN * PAGES_SIZE &&
-        p->found.spread * 100 > p->found.size / PAGES_SIZE * PAGES_SPREAD) {
-        p->lean = false;
-        p->totals.whole++;
-    }
-    return 0;
+    return p->prior == NULL ? 0 : prior_find(p->prior, path, &p->found, e);
 }
 
 /* Stores the gathered pages. */
@@ -123,7 +113,7 @@ static int put_page(struct pages_put *p, const uint8_t *page, size_t len, struct
     p->crc = pages_crc_add(&p->judge, p->crc, facts.crc, len);
     p->size += len;
     if (p->found.n > 0)
-        rc = prior_page(p->prior, &p->found, p->lean, p->page, &facts, &run, e);
+        rc = prior_page(p->prior, &p->found, p->page, &facts, &run, e);
     if (rc > 0)
         rc = reuse(p, &run, e);
     else if (rc == 0)

@@ -8,8 +8,9 @@
  *     ...
  *     pages_put_finish               the last pack; also when the backup failed
  *
- * Each file goes to the manifest as it ends.  A file that has become so scattered that reading it
- * back would mean expanding PAGES_SPREAD per cent of its size is stored whole again.
+ * Each file goes to the manifest as it ends.  Where a file has become scattered, so that reading it
+ * back would mean expanding much more than its size, pages of hardly used entries are stored again
+ * (see prior.h).
  */
 #ifndef REPO_PAGES_PUT_H
 #define REPO_PAGES_PUT_H
@@ -19,18 +20,12 @@
 #include "repo/pages.h"
 #include "repo/prior.h"
 
-enum {
-    PAGES_SPREAD = 200,
-    PAGES_SPREAD_MIN = 16 /* pages; smaller files do not matter */
-};
-
 struct pages_put_totals {
     uint64_t files;
     uint64_t pages;
     uint64_t zeros;  /* of them */
     uint64_t same;   /* as before */
     uint64_t stored; /* anew */
-    uint64_t whole;  /* files stored whole again, since they were scattered */
 };
 
 struct pages_put {
@@ -40,7 +35,6 @@ struct pages_put {
     struct prior *prior;
     struct pages_put_totals totals;
     /* the current file */
-    bool lean; /* on the prior backup */
     struct prior_file found;
     uint64_t size;
     uint64_t page; /* the next one's number */

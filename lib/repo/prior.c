@@ -24,6 +24,7 @@ int prior_open(struct prior *p, struct repo *repo, const struct pack_set *set, c
     prior_slots_init(&p->slots, MANIFEST_PACKS_MAX);
     prior_index_init(&p->index, PRIOR_FILES_MAX);
     prior_map_init(&p->map, MANIFEST_PACKS_MAX);
+    prior_index_init(&p->live, PRIOR_LIVE_MAX);
     secret_random(p->path_key, sizeof p->path_key);
     if (pack_damage_read(&p->damage, repo, e) != 0 || prior_slots_add(&p->slots, e) == NULL ||
         pages_spool_open(&p->records, dir, e) != 0 || pages_spool_open(&p->facts, dir, e) != 0) {
@@ -44,6 +45,7 @@ void prior_close(struct prior *p)
     prior_slots_fini(&p->slots);
     prior_index_fini(&p->index);
     prior_map_fini(&p->map);
+    prior_index_fini(&p->live);
     pack_bads_fini(&p->damage);
     pages_spool_close(&p->records);
     pages_spool_close(&p->facts);
@@ -177,7 +179,7 @@ int prior_find(struct prior *p, const char *path, struct prior_file *f, struct e
         if (open_source(p, p->index.v[low], path, len, f, e) != 0)
             return -1;
     }
-    return 0;
+    return prior_count_live(p, f, e);
 }
 
 /* Makes sure that a whole run of a record is in its buffer, if there is one. */
@@ -199,8 +201,7 @@ static int fill(struct prior *p, struct prior_source *s, struct err *e)
     return 0;
 }
 
-/* Goes on to the next run; false at the end. */
-static int next_run(struct prior *p, struct prior_source *s, bool *more, struct err *e)
+int prior_next_run(struct prior *p, struct prior_source *s, bool *more, struct err *e)
 {
     struct cur c;
     uint64_t word = 0;
@@ -221,7 +222,7 @@ static int next_run(struct prior *p, struct prior_source *s, bool *more, struct 
     s->pos = (uint16_t)(s->have - c.left);
     if (word == GAP) {
         s->run_page += count;
-        return next_run(p, s, more, e);
+        return prior_next_run(p, s, more, e);
     }
     s->run = (struct pages_run){(uint32_t)(word - FIRST_SLOT), (uint32_t)page, (uint32_t)count};
     return 0;
@@ -233,7 +234,7 @@ static int seek(struct prior *p, struct prior_source *s, uint64_t file_page, str
     bool more = true;
 
     while (more && file_page >= s->run_page + s->run.count)
-        if (next_run(p, s, &more, e) != 0)
+        if (prior_next_run(p, s, &more, e) != 0)
             return -1;
     return more && file_page >= s->run_page;
 }
@@ -282,21 +283,21 @@ static int look(struct prior *p, struct prior_source *s, uint64_t file_page, str
     return get_facts(p, run->pack, run->page, facts, e) == 0 ? 1 : -1;
 }
 
-int prior_page(struct prior *p, struct prior_file *f, bool lean, uint64_t file_page,
+int prior_page(struct prior *p, struct prior_file *f, uint64_t file_page,
                const struct pages_facts *facts, struct pages_run *run, struct err *e)
 {
     struct pages_facts found;
 
     for (unsigned i = 0; i < f->n; i++) {
-        int rc;
+        int rc = look(p, &f->source[i], file_page, run, &found, e);
 
-        if (!lean && !f->source[i].orphan)
-            continue;
-        rc = look(p, &f->source[i], file_page, run, &found, e);
         if (rc < 0)
             return -1;
-        if (rc > 0 && run->pack > 0 && found.hash == facts->hash && found.crc == facts->crc)
+        if (rc == 0 || run->pack == 0 || found.hash != facts->hash || found.crc != facts->crc)
+            continue;
+        if (p->eighths == 0 || f->source[i].orphan || !prior_is_sparse(p, run))
             return 1;
+        p->sparse++;
     }
     return 0;
 }
@@ -312,21 +313,30 @@ static bool starts(const struct prior_slot *s, uint32_t page)
     return (s->starts[page / 8] >> page % 8 & 1) != 0;
 }
 
+uint32_t prior_entry(const struct prior_slot *s, uint32_t page, uint32_t *pages)
+{
+    uint32_t first = page;
+    uint32_t end = page + 1;
+
+    while (first > 0 && !starts(s, first))
+        first--;
+    while (end < s->pages && !starts(s, end))
+        end++;
+    *pages = end - first;
+    return first;
+}
+
 uint32_t prior_cost(struct prior *p, const struct pages_run *run)
 {
     struct prior_slot *s = &p->slots.v[run->pack];
-    uint32_t first = run->page;
-    uint32_t end = run->page + 1;
+    uint32_t pages;
 
     if (run->pack == 0)
         return 1;
-    while (first > 0 && !starts(s, first))
-        first--;
-    if (s->entry_file == p->file && s->entry == first)
+    if (s->entry_file == p->file && run->page >= s->entry && run->page < s->entry_end)
         return 0;
-    while (end < s->pages && !starts(s, end))
-        end++;
+    s->entry = prior_entry(s, run->page, &pages);
+    s->entry_end = s->entry + pages;
     s->entry_file = p->file;
-    s->entry = first;
-    return end - first;
+    return pages;
 }

@@ -33,6 +33,17 @@ enum {
     PRIOR_FILES_MAX = 64 * 1024 * 1024
 };
 
+/*
+ * Entries of which little is still used.  From a spread of so many per cent of a file's size on,
+ * pages whose entry is used to at most so many eighths are stored again.
+ */
+enum {
+    PRIOR_SPREAD_2 = 130,
+    PRIOR_SPREAD_3 = 145,
+    PRIOR_SPREAD_4 = 160,
+    PRIOR_LIVE_MAX = 256 * 1024 /* entries of one file that are counted */
+};
+
 enum prior_state { PRIOR_UNSEEN, PRIOR_GOOD, PRIOR_BAD };
 
 /* A pack that pages may be taken from.  Slot 0 stands for zeros. */
@@ -48,6 +59,7 @@ struct prior_slot {
     bool damaged;
     /* the entry that prior_cost counted last, and for which file */
     uint32_t entry;
+    uint32_t entry_end;
     uint64_t entry_file;
 };
 
@@ -72,11 +84,15 @@ struct prior {
     struct prior_slots slots;
     struct prior_index index; /* 28 bits of the path's hash, 36 of its record's offset; sorted */
     uint8_t path_key[SECRET_PAGE_KEY];
-    uint64_t file;         /* counts the files asked for */
-    unsigned packs_lost;   /* packs that cannot be leaned on, */
-    struct err first_loss; /* and why the first of them cannot */
-    unsigned orphans;      /* packs of no backup that are used */
-    uint64_t files;        /* in the prior backup */
+    uint64_t file;           /* counts the files asked for */
+    unsigned packs_lost;     /* packs that cannot be leaned on, */
+    struct err first_loss;   /* and why the first of them cannot */
+    unsigned orphans;        /* packs of no backup that are used */
+    uint64_t files;          /* in the prior backup */
+    uint64_t sparse;         /* pages that are stored again, since their entries are sparse */
+    struct prior_index live; /* of the current file: entries and how many of their pages it uses */
+    size_t lives;
+    unsigned eighths; /* entries used less than that are sparse; 0: nobody counted */
     /* while filling */
     struct prior_map map; /* the manifest's pack index to slot */
     uint64_t record_at;
@@ -126,9 +142,9 @@ struct prior_file {
 int prior_find(struct prior *p, const char *path, struct prior_file *f, struct err *e)
     __attribute__((warn_unused_result));
 
-/* Looks for this very page among the sources (lean: also in the prior backup's).  1 and *run (of
- * one page, its pack a slot); 0 when it must be stored; -1.  Pages are asked for in order. */
-int prior_page(struct prior *p, struct prior_file *f, bool lean, uint64_t file_page,
+/* Looks for this very page among the sources.  1 and *run (of one page, its pack a slot); 0 when
+ * it must be stored; -1.  Pages are asked for in order. */
+int prior_page(struct prior *p, struct prior_file *f, uint64_t file_page,
                const struct pages_facts *facts, struct pages_run *run, struct err *e)
     __attribute__((warn_unused_result));
 
@@ -144,6 +160,15 @@ uint32_t prior_cost(struct prior *p, const struct pages_run *run);
 /* --- shared by the files of this module --- */
 
 int prior_touch(struct prior *p, uint32_t slot, struct err *e) __attribute__((warn_unused_result));
+/* The first page of an entry, and how many it has. */
+uint32_t prior_entry(const struct prior_slot *s, uint32_t page, uint32_t *pages);
+/* Goes on to the next run of a record; *more is false at its end. */
+int prior_next_run(struct prior *p, struct prior_source *s, bool *more, struct err *e)
+    __attribute__((warn_unused_result));
+/* Counts the entries of a file's record, when it is scattered. */
+int prior_count_live(struct prior *p, const struct prior_file *f, struct err *e)
+    __attribute__((warn_unused_result));
+bool prior_is_sparse(const struct prior *p, const struct pages_run *run);
 int prior_record_end(struct prior *p, const char *path, uint64_t size, uint64_t spread, bool orphan,
                      struct err *e) __attribute__((warn_unused_result));
 int prior_record_gap(struct prior *p, uint64_t pages, struct err *e)

@@ -300,6 +300,8 @@ static void test_hostile(void)
         R("a run of no pages", FILE_A, 12, 8, 0, 0, 0, 0, 0, 0, 0, 0, 13, 2, 1, 1),
         R("a run of an unknown pack", FILE_A, 12, 9, 1, 0, 0, 0, 0, 0, 1, 0, 1, 13, 2, 1, 1),
         R("a run before its pack", PACK, FILE_A, 12, 9, 1, 0, 0, 0, 0, 0, 1, 1, 1, 13, 2, 1, 1),
+        R("a run beyond all numbers", PACK, FILE_A, 12, 21, 1, 0, 0, 0, 0, 0, 1, 0, 1, 1, 0xfe,
+          0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, 13, 2, 1, 1),
         R("a run that is cut", PACK, FILE_A, 12, 8, 1, 0, 0, 0, 0, 0, 1, 0, 13, 2, 1, 1),
         R("more pages than bytes", FILE_A, 12, 8, 1, 0, 0, 0, 0, 0, 0, 2, 13, 2, 1, 1),
         R("fewer pages than bytes", FILE_A, 12, 6, 1, 0, 0, 0, 0, 0, 13, 2, 1, 1),
@@ -340,6 +342,8 @@ static void test_long_paths(void)
     kit_open(&kit, false);
     memset(&m, 0, sizeof m);
     memset(path, 'p', sizeof path);
+    for (size_t i = 200; i < PAGES_PATH_MAX; i += 200)
+        path[i] = '/';
     path[PAGES_PATH_MAX + 1] = '\0';
     (void)!manifest_begin(&m, &kit.repo, "one", 1, 1, &e);
     bad += manifest_dir(&m, 0700, path, &e) == 0 || e.code != ERR_REFUSED;

@@ -9,6 +9,7 @@
 
 #include "base/crc32c.h"
 #include "os/dir.h"
+#include "repo/pack_remove.h"
 #include "repo/pages_get.h"
 
 enum { SYSTEM_ID = 42 };
@@ -231,6 +232,10 @@ int kit_backup(struct kit *k, const struct kit_cluster *c, const struct kit_back
     manifest_label(label, 1, public.start_lsn, random);
     if (pack_set_load(&set, &k->repo, k->scratch, e) != 0)
         return -1;
+    if (pack_remove_exclude(&set, k->scratch, e) != 0) {
+        pack_set_fini(&set);
+        return -1;
+    }
     pages_put_init(&put, &packs, &manifest, &prior);
     if (open_prior(k, &prior, &set, how, e) != 0)
         goto out;

@@ -1,0 +1,245 @@
+#include "repo/manifest_chain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+#include "os/file.h"
+#include "repo/manifest_read.h"
+
+enum { HEADS_FILE_MAX = 1024 * 1024 };
+
+static const char file_name[] = "heads";
+
+void manifest_writer_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, const char *host)
+{
+    uint8_t digest[DIGEST_STRONG];
+    char text[512];
+    size_t len;
+
+    (void)snprintf(text, sizeof text, "walden writer %.100s/%llu ", repo->where.cluster,
+                   (unsigned long long)repo->where.system_id);
+    len = strlen(text);
+    if (repo->has_host) {
+        memcpy(text + len, repo->host.id, KEY_ID);
+        len += KEY_ID;
+    } else {
+        (void)snprintf(text + len, sizeof text - len, "%s", host);
+        len = strlen(text);
+    }
+    digest_strong(digest, (const uint8_t *)text, len);
+    memcpy(out, digest, MANIFEST_WRITER);
+}
+
+static struct manifest_seen *find(const struct manifest_heads *h,
+                                  const uint8_t writer[MANIFEST_WRITER])
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (memcmp(h->v[i].writer, writer, MANIFEST_WRITER) == 0)
+            return &h->v[i];
+    return NULL;
+}
+
+/* Keeps the newer of two heads of one writer. */
+static int take(struct manifest_heads *h, const struct manifest_seen *seen, struct err *e)
+{
+    struct manifest_seen *old = find(h, seen->writer);
+
+    if (old == NULL)
+        return manifest_heads_push(h, *seen, e);
+    if (seen->sequence > old->sequence)
+        *old = *seen;
+    return 0;
+}
+
+/* `<writer> <sequence> <digest>` */
+static int take_line(struct manifest_heads *h, char *line, struct err *e)
+{
+    struct manifest_seen seen = {.sequence = 0};
+    char *number = strchr(line, ' ');
+    char *digest = number == NULL ? NULL : strchr(number + 1, ' ');
+
+    if (digest == NULL)
+        return err_set(e, ERR_DAMAGED, "a line of it is incomplete");
+    *number++ = '\0';
+    *digest++ = '\0';
+    if (parse_bytes(line, seen.writer, sizeof seen.writer, e) != 0 ||
+        parse_u64(number, 1, UINT64_MAX - 1, &seen.sequence, e) != 0 ||
+        parse_bytes(digest, seen.digest, sizeof seen.digest, e) != 0)
+        return -1;
+    return take(h, &seen, e);
+}
+
+static int load_at(struct manifest_heads *h, struct os_root *root, struct err *e)
+{
+    char *text = NULL;
+    char *next;
+    size_t len = 0;
+    int fd = -1;
+    int rc = os_root_at(root, file_name, O_RDONLY, 0, &fd, e);
+
+    if (rc == 0)
+        rc = os_read_small_fd(fd, HEADS_FILE_MAX, &text, &len, file_name, e);
+    os_drop(&fd);
+    for (char *line = text; rc == 0 && line != NULL && *line != '\0'; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        rc = take_line(h, line, e);
+    }
+    free(text);
+    if (rc < 0)
+        (void)err_context(e, "file \"%s/%s\"", root->path, file_name);
+    return rc < 0 ? -1 : 0;
+}
+
+int manifest_heads_load(struct manifest_heads *h, const char *state_dir, struct err *e)
+{
+    struct os_root root = OS_ROOT_INIT;
+    int rc;
+
+    manifest_heads_init(h, MANIFEST_HEADS_MAX);
+    rc = os_root_open(&root, state_dir, e);
+    if (rc == 0)
+        rc = load_at(h, &root, e);
+    os_root_close(&root);
+    return rc < 0 ? -1 : 0;
+}
+
+static int save(const struct manifest_heads *h, struct os_root *root, struct err *e)
+{
+    struct publish_opts how = {.flags = PUBLISH_REPLACE | PUBLISH_NO_FLUSH, .mode = 0600};
+    struct publish p = PUBLISH_INIT;
+    char writer[2 * MANIFEST_WRITER + 1];
+    char digest[2 * MANIFEST_DIGEST + 1];
+    struct buf b;
+    int rc = -1;
+
+    buf_init(&b, HEADS_FILE_MAX);
+    for (size_t i = 0; i < h->n; i++) {
+        text_hex(writer, h->v[i].writer, MANIFEST_WRITER);
+        text_hex(digest, h->v[i].digest, MANIFEST_DIGEST);
+        if (buf_fmt(&b, e, "%s %llu %s\n", writer, (unsigned long long)h->v[i].sequence, digest) !=
+            0)
+            goto out;
+    }
+    if (publish_begin(&p, root, ".", file_name, &how, e) == 0 &&
+        publish_write(&p, b.p, b.len, e) == 0)
+        rc = publish_commit(&p, e);
+out:
+    publish_abort(&p);
+    buf_fini(&b);
+    return rc;
+}
+
+int manifest_heads_keep(const char *state_dir, const struct manifest_seen *seen, struct err *e)
+{
+    struct manifest_heads h;
+    struct os_root root = OS_ROOT_INIT;
+    int rc;
+
+    manifest_heads_init(&h, MANIFEST_HEADS_MAX);
+    rc = os_root_open(&root, state_dir, e);
+    if (rc > 0)
+        rc = err_set(e, ERR_IO, "directory \"%s\" does not exist", state_dir);
+    if (rc == 0 && load_at(&h, &root, e) == 0 && take(&h, seen, e) == 0)
+        rc = save(&h, &root, e);
+    else
+        rc = -1;
+    os_root_close(&root);
+    manifest_heads_fini(&h);
+    return rc;
+}
+
+static int scan_one(void *arg, const char *label, const struct manifest_public *p,
+                    const uint8_t *part, size_t len, const struct err *why, struct err *e)
+{
+    struct manifest_seen seen = {.sequence = 0};
+
+    (void)part, (void)len, (void)why;
+    if (p == NULL || strlen(label) >= sizeof seen.label)
+        return 0; /* it counts as missing */
+    memcpy(seen.writer, p->head.writer, MANIFEST_WRITER);
+    seen.sequence = p->head.sequence;
+    memcpy(seen.label, label, strlen(label));
+    return take(arg, &seen, e);
+}
+
+int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct object_reader *scratch,
+                        struct err *e)
+{
+    manifest_heads_init(h, MANIFEST_HEADS_MAX);
+    return manifest_each(repo, scan_one, h, scratch, e);
+}
+
+const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *known,
+                                                   const struct manifest_heads *found)
+{
+    for (size_t i = 0; i < known->n; i++) {
+        const struct manifest_seen *seen = find(found, known->v[i].writer);
+
+        if (seen == NULL || seen->sequence < known->v[i].sequence)
+            return &known->v[i];
+    }
+    return NULL;
+}
+
+/* H of a manifest's whole file. */
+static int digest_file(struct repo *repo, const char *label, uint8_t out[MANIFEST_DIGEST],
+                       struct err *e)
+{
+    struct store_name name = {.kind = KIND_MANIFEST, .name = label};
+    struct store_object o = {.fd = -1};
+    struct digest d;
+    uint8_t bytes[8192];
+    int rc = store_get(&repo->store, &repo->where, &name, &o, e);
+
+    if (rc > 0)
+        rc = err_set(e, ERR_HOLE, "backup %s vanished while it was looked at", label);
+    digest_init_strong(&d, PHASE_LOADED);
+    for (uint64_t at = 0; rc == 0 && at < o.source.size; at += sizeof bytes) {
+        uint64_t left = o.source.size - at;
+        size_t take_now = left < sizeof bytes ? (size_t)left : sizeof bytes;
+
+        rc = o.source.read(o.source.arg, at, bytes, take_now, e);
+        if (rc == 0)
+            rc = sink_write(&d.sink, bytes, take_now, e);
+    }
+    store_release(&o);
+    digest_get_strong(&d, out);
+    return rc;
+}
+
+int manifest_chain_next(struct manifest_head *head, struct repo *repo, const char *host,
+                        const char *state_dir, struct object_reader *scratch, struct err *e)
+{
+    struct manifest_heads known;
+    struct manifest_heads found;
+    const struct manifest_seen *k = NULL;
+    const struct manifest_seen *f;
+    int rc = -1;
+
+    memset(head, 0, sizeof *head);
+    manifest_writer_id(head->writer, repo, host);
+    manifest_heads_init(&known, MANIFEST_HEADS_MAX);
+    if (manifest_heads_scan(&found, repo, scratch, e) != 0 ||
+        (state_dir != NULL && manifest_heads_load(&known, state_dir, e) != 0))
+        goto out;
+    k = find(&known, head->writer);
+    f = find(&found, head->writer);
+    rc = 0;
+    if (k != NULL && (f == NULL || k->sequence >= f->sequence)) {
+        head->sequence = k->sequence;
+        memcpy(head->previous, k->digest, sizeof head->previous);
+    } else if (f != NULL) {
+        head->sequence = f->sequence;
+        rc = digest_file(repo, f->label, head->previous, e);
+    }
+    head->sequence++;
+out:
+    manifest_heads_fini(&known);
+    manifest_heads_fini(&found);
+    return rc;
+}

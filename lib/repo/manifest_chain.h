@@ -1,0 +1,54 @@
+/*
+ * manifest_chain: the signed chain of records, and the heads that this host remembers (FORMAT.md
+ * section 10).
+ *
+ * Every manifest names its writer, a sequence number and the digest of the writer's record before
+ * it.  The host keeps the newest it saw of each writer in `state_dir/heads`; a repository that
+ * shows an older one was rolled back, or lost records.
+ */
+#ifndef REPO_MANIFEST_CHAIN_H
+#define REPO_MANIFEST_CHAIN_H
+
+#include "base/vec.h"
+#include "object/reader.h"
+#include "repo/manifest.h"
+#include "repo/repo.h"
+
+enum { MANIFEST_HEADS_MAX = 4096 };
+
+struct manifest_seen {
+    uint8_t writer[MANIFEST_WRITER];
+    uint64_t sequence;
+    uint8_t digest[MANIFEST_DIGEST]; /* of that record's whole file */
+    char label[MANIFEST_LABEL_MAX];  /* "" in the host's file */
+};
+
+VEC_DECLARE(manifest_heads, struct manifest_seen);
+
+/* This host's id as a writer of this lineage: made of its signing key's id, or, in a plain
+ * repository, of its name. */
+void manifest_writer_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, const char *host);
+
+/* `heads` of a state directory; nothing there is an empty list. */
+int manifest_heads_load(struct manifest_heads *h, const char *state_dir, struct err *e)
+    __attribute__((warn_unused_result));
+/* Takes one in when it is newer than what is there, and writes the file (not flushed). */
+int manifest_heads_keep(const char *state_dir, const struct manifest_seen *seen, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* The newest manifest of every writer, from the repository.  Digests are not computed. */
+int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct object_reader *scratch,
+                        struct err *e) __attribute__((warn_unused_result));
+
+/* The first head that this host knows and the repository shows in an older state, or not at all;
+ * NULL: none. */
+const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *known,
+                                                   const struct manifest_heads *found);
+
+/* Fills writer, sequence and digest of the next record: from what the host knows, else from the
+ * repository.  state_dir may be NULL. */
+int manifest_chain_next(struct manifest_head *head, struct repo *repo, const char *host,
+                        const char *state_dir, struct object_reader *scratch, struct err *e)
+    __attribute__((warn_unused_result));
+
+#endif
