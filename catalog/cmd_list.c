@@ -24,10 +24,10 @@ static const struct opt options[] = {
 static const struct opt_program program = {
     .name = "walden list",
     .operands = "",
-    .summary = "show what the repository holds: WAL ranges with every hole and damage",
+    .summary = "show what the repository holds: base backups, and WAL with every hole and damage",
     .examples = "walden list                        all clusters\n"
                 "walden list --cluster main         one of them\n"
-                "walden list --json | jq '.wal[].holes'\n",
+                "walden list --json | jq '.backups[-1].label'\n",
     .exits = "0    done; nothing is missing or damaged, as far as headers and summaries tell\n"
              "1    a hole, damage or another problem was found\n"
              "2    wrong command line or configuration\n"
@@ -97,7 +97,7 @@ static int show_timeline(const struct coverage_timeline *t, struct buf *out, str
 static int show(const struct survey *s, struct buf *out, struct err *e)
 {
     size_t problems = survey_problems(s);
-    size_t timelines = 0;
+    size_t things = 0;
 
     if (survey_show_repo(s, out, e) != 0)
         return -1;
@@ -106,7 +106,7 @@ static int show(const struct survey *s, struct buf *out, struct err *e)
         const struct coverage_timelines *t = &l->scan.cover.timelines;
         size_t extra = 0;
 
-        if (survey_show_lineage(l, out, e) != 0)
+        if (survey_show_lineage(l, out, e) != 0 || survey_show_backups(l, out, e) != 0)
             return -1;
         for (size_t k = 0; k < t->n; k++)
             if (show_timeline(&t->v[k], out, e) != 0 ||
@@ -114,14 +114,14 @@ static int show(const struct survey *s, struct buf *out, struct err *e)
                 return -1;
         if (survey_show_problems(l, out, e) != 0)
             return -1;
-        timelines += t->n;
+        things += t->n + l->backups.items.n;
     }
     if (problems > 0)
         return buf_fmt(out, e, "\n%zu problem%s\n", problems, problems == 1 ? "" : "s");
     return buf_str(out,
-                   timelines == 0 ? "\nnothing is archived here yet\n"
-                                  : "\nnothing is missing, no damage is known; \"walden verify\" "
-                                    "reads all of it back\n",
+                   things == 0 ? "\nnothing is archived here yet\n"
+                               : "\nnothing is missing, no damage is known; \"walden verify\" "
+                                 "reads all of it back\n",
                    e);
 }
 
@@ -242,7 +242,7 @@ static void json_timeline(struct json_out *j, const struct survey_lineage *l,
 
 static int print_json(const struct survey *s, struct err *e)
 {
-    static const char *const later[] = {"backups", "dumps", "drills"};
+    static const char *const later[] = {"dumps", "drills"};
     struct json_out j;
     struct buf b;
     int rc;
@@ -252,6 +252,10 @@ static int print_json(const struct survey *s, struct err *e)
     json_object(&j, NULL);
     json_num(&j, "schema", SURVEY_SCHEMA);
     survey_json_repo(s, &j);
+    json_array(&j, "backups");
+    for (size_t i = 0; i < s->lineages.n; i++)
+        survey_json_backups(&s->lineages.v[i], &j);
+    json_array_end(&j);
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         json_array(&j, later[i]);
         json_array_end(&j);

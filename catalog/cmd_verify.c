@@ -12,6 +12,7 @@
 #include "os/time.h"
 #include "os/tty.h"
 #include "repo/verify.h"
+#include "repo/verify_backups.h"
 #include "survey.h"
 
 struct options {
@@ -30,13 +31,14 @@ static const struct opt options[] = {
      .min = 1,
      .max = UINT32_MAX,
      .offset = offsetof(struct options, timeline),
-     .help = "read back this timeline only; of the others only names and histories are looked at"},
+     .help = "read back the WAL of this timeline only, and no base backup"},
 };
 
 static const struct opt_program program = {
     .name = "walden verify",
     .operands = "",
-    .summary = "read everything back: decrypt, expand, check digests and every WAL record",
+    .summary =
+        "read everything back: decrypt, expand, check every WAL record, rebuild every backup",
     .examples =
         "walden verify                                 with the keys of the configuration\n"
         "walden verify --secret-key /mnt/stick/recovery.key   all the way, where it is sealed\n"
@@ -58,17 +60,32 @@ struct progress {
     bool shown;
 };
 
-static void show_progress(void *arg, uint64_t done, uint64_t total)
+/* What was read back. */
+struct result {
+    struct verify wal;
+    struct verify_backups backups;
+};
+
+static void show_share(struct progress *p, const char *what, uint64_t done, uint64_t total)
 {
-    struct progress *p = arg;
     int64_t now = os_mono_us();
 
     if (now < p->next)
         return;
     p->next = now + EVERY_US;
     p->shown = true;
-    fprintf(stderr, "\rwalden verify: %llu of %llu objects (%u %%)", (unsigned long long)done,
-            (unsigned long long)total, (unsigned)(total == 0 ? 100 : done * 100 / total));
+    fprintf(stderr, "\rwalden verify: %llu of %llu %s (%u %%)    ", (unsigned long long)done,
+            (unsigned long long)total, what, (unsigned)(total == 0 ? 100 : done * 100 / total));
+}
+
+static void show_progress(void *arg, uint64_t done, uint64_t total)
+{
+    show_share(arg, "WAL objects", done, total);
+}
+
+static void show_backup_progress(void *arg, const char *what, uint64_t done, uint64_t total)
+{
+    show_share(arg, what, done, total);
 }
 
 static void end_progress(const struct progress *p)
@@ -79,31 +96,70 @@ static void end_progress(const struct progress *p)
 
 /* --- the result --- */
 
-static const char *level_of(const struct verify *v)
+/* Objects whose content was proven, and those of which only the stored bytes were. */
+static uint64_t content_of(const struct result *r)
 {
-    if (v->only_stored == 0)
-        return v->content == 0 ? "none" : "content";
-    return v->content == 0 ? "stored" : "mixed";
+    return r->wal.content + r->backups.packs_content + r->backups.rebuilt;
 }
 
-static int show_level(const struct verify *v, struct buf *out, struct err *e)
+static uint64_t stored_of(const struct result *r)
+{
+    return r->wal.only_stored + r->backups.packs_stored + r->backups.whole - r->backups.rebuilt;
+}
+
+static const char *level_of(const struct result *r)
+{
+    if (stored_of(r) == 0)
+        return content_of(r) == 0 ? "none" : "content";
+    return content_of(r) == 0 ? "stored" : "mixed";
+}
+
+static int show_backups(const struct verify_backups *v, struct buf *out, struct err *e)
 {
     char size[SURVEY_SIZE_MAX];
 
     survey_size(size, v->bytes);
-    if (v->content > 0 &&
-        buf_fmt(out, e, "read back whole: %llu objects, %s; every WAL record was checked\n",
-                (unsigned long long)v->content, size) != 0)
+    if (v->rebuilt > 0 &&
+        buf_fmt(
+            out, e,
+            "rebuilt: %llu base backup%s, %llu files, %s; every checksum is that of the server\n",
+            (unsigned long long)v->rebuilt, v->rebuilt == 1 ? "" : "s",
+            (unsigned long long)v->files, size) != 0)
         return -1;
-    if (v->only_stored == 0)
+    if (v->bad_entries == 0)
+        return 0;
+    if (v->unrecorded[0] == '\0')
+        return buf_fmt(out, e,
+                       "damaged pack entries: %llu; they are on record, and the next base backup "
+                       "stores their pages afresh\n",
+                       (unsigned long long)v->bad_entries);
+    return buf_fmt(out, e,
+                   "damaged pack entries: %llu, not put on record here: %s\n"
+                   "run \"walden verify\" on the host that takes the backups, as the user who owns "
+                   "the repository, so that the next one stores their pages afresh\n",
+                   (unsigned long long)v->bad_entries, v->unrecorded);
+}
+
+static int show_level(const struct result *r, struct buf *out, struct err *e)
+{
+    char size[SURVEY_SIZE_MAX];
+
+    survey_size(size, r->wal.bytes);
+    if (r->wal.content > 0 &&
+        buf_fmt(out, e, "read back whole: %llu objects, %s; every WAL record was checked\n",
+                (unsigned long long)r->wal.content, size) != 0)
+        return -1;
+    if (show_backups(&r->backups, out, e) != 0)
+        return -1;
+    if (stored_of(r) == 0)
         return 0;
     return buf_fmt(out, e,
                    "proven by digest and signature only: %llu objects; without a secret key "
                    "nobody can look inside (--secret-key)\n",
-                   (unsigned long long)v->only_stored);
+                   (unsigned long long)stored_of(r));
 }
 
-static int print_text(const struct survey *s, const struct verify *v, struct err *e)
+static int print_text(const struct survey *s, const struct result *r, struct err *e)
 {
     size_t problems = survey_problems(s);
     struct buf b;
@@ -119,20 +175,36 @@ static int print_text(const struct survey *s, const struct verify *v, struct err
     if (rc == 0)
         rc = buf_str(&b, "\n", e);
     if (rc == 0)
-        rc = show_level(v, &b, e);
+        rc = show_level(r, &b, e);
     if (rc == 0)
-        rc = problems == 0 ? buf_str(&b,
-                                     v->content + v->only_stored == 0 ? "there is nothing to read\n"
-                                                                      : "no problem was found\n",
-                                     e)
-                           : buf_fmt(&b, e, "%zu problem%s\n", problems, problems == 1 ? "" : "s");
+        rc = problems == 0
+                 ? buf_str(&b,
+                           content_of(r) + stored_of(r) == 0 ? "there is nothing to read\n"
+                                                             : "no problem was found\n",
+                           e)
+                 : buf_fmt(&b, e, "%zu problem%s\n", problems, problems == 1 ? "" : "s");
     if (rc == 0)
         rc = command_print(buf_text(&b), b.len, e);
     buf_fini(&b);
     return rc;
 }
 
-static int print_json(const struct survey *s, const struct verify *v, struct err *e)
+static void json_backups(struct json_out *j, const struct verify_backups *v)
+{
+    json_object(j, "backups");
+    json_num(j, "looked_at", v->backups);
+    json_num(j, "whole", v->whole);
+    json_num(j, "rebuilt", v->rebuilt);
+    json_num(j, "files", v->files);
+    json_num(j, "bytes", v->bytes);
+    json_num(j, "packs", v->packs_content + v->packs_stored);
+    json_num(j, "pack_bytes", v->pack_bytes);
+    json_num(j, "damaged_entries", v->bad_entries);
+    json_num(j, "recorded_entries", v->recorded);
+    json_object_end(j);
+}
+
+static int print_json(const struct survey *s, const struct result *r, struct err *e)
 {
     struct json_out j;
     struct buf b;
@@ -143,10 +215,11 @@ static int print_json(const struct survey *s, const struct verify *v, struct err
     json_object(&j, NULL);
     json_num(&j, "schema", SURVEY_SCHEMA);
     survey_json_repo(s, &j);
-    json_str(&j, "level", level_of(v));
-    json_num(&j, "proven_content", v->content);
-    json_num(&j, "proven_stored", v->only_stored);
-    json_num(&j, "content_bytes", v->bytes);
+    json_str(&j, "level", level_of(r));
+    json_num(&j, "proven_content", content_of(r));
+    json_num(&j, "proven_stored", stored_of(r));
+    json_num(&j, "content_bytes", r->wal.bytes + r->backups.bytes);
+    json_backups(&j, &r->backups);
     survey_json_problems(s, &j);
     json_object_end(&j);
     rc = json_end(&j, e);
@@ -154,25 +227,42 @@ static int print_json(const struct survey *s, const struct verify *v, struct err
     return rc;
 }
 
+static int read_lineage(struct survey *s, const struct settings *settings,
+                        const struct options *mine, struct survey_lineage *l, struct result *r,
+                        struct progress *progress, struct err *e)
+{
+    bool shown = os_tty_is(STDERR_FILENO) && !mine->json;
+    struct scan_how wal = {.timeline = (tli_t)mine->timeline,
+                           .deep = verify_object,
+                           .arg = &r->wal,
+                           .progress = shown ? show_progress : NULL,
+                           .progress_arg = progress};
+    struct verify_backups_how backups = {.repo = &s->repo,
+                                         .list = &l->backups,
+                                         .problems = &l->scan.problems,
+                                         .scratch = &s->reader,
+                                         .progress = shown ? show_backup_progress : NULL,
+                                         .arg = progress};
+
+    r->wal.system_id = l->system_id;
+    if (survey_scan(s, settings, l, &wal, e) != 0)
+        return -1;
+    if (l->major == 0 || mine->timeline != 0)
+        return 0;
+    return verify_backups(&r->backups, &backups, e);
+}
+
 static int read_all(struct survey *s, const struct settings *settings, const struct options *mine,
-                    struct verify *v, struct err *e)
+                    struct result *r, struct err *e)
 {
     struct progress progress = {.next = os_mono_us() + PATIENCE_US};
-    struct scan_how how = {.timeline = (tli_t)mine->timeline,
-                           .deep = verify_object,
-                           .arg = v,
-                           .progress_arg = &progress};
     int rc = 0;
 
-    if (os_tty_is(STDERR_FILENO) && !mine->json)
-        how.progress = show_progress;
-    for (size_t i = 0; rc == 0 && i < s->lineages.n; i++) {
-        v->system_id = s->lineages.v[i].system_id;
-        rc = survey_scan(s, settings, &s->lineages.v[i], &how, e);
-    }
+    for (size_t i = 0; rc == 0 && i < s->lineages.n; i++)
+        rc = read_lineage(s, settings, mine, &s->lineages.v[i], r, &progress, e);
     end_progress(&progress);
     if (rc == 0)
-        rc = mine->json ? print_json(s, v, e) : print_text(s, v, e);
+        rc = mine->json ? print_json(s, r, e) : print_text(s, r, e);
     return rc;
 }
 
@@ -180,20 +270,20 @@ static int read_all(struct survey *s, const struct settings *settings, const str
 static int verify(const struct settings *settings, const struct options *mine, struct err *e)
 {
     struct survey *s = calloc(1, sizeof *s);
-    struct verify *v = calloc(1, sizeof *v);
+    struct result *r = calloc(1, sizeof *r);
     int rc = -1;
 
-    if (s == NULL || v == NULL) {
+    if (s == NULL || r == NULL) {
         (void)err_set(e, ERR_NOMEM, "no memory to read the repository with");
     } else if (secret_start(e) == 0 && survey_open(s, settings, e) == 0) {
-        verify_init(v, 0);
-        rc = read_all(s, settings, mine, v, e);
+        verify_init(&r->wal, 0);
+        rc = read_all(s, settings, mine, r, e);
         if (rc == 0)
             rc = survey_problems(s) == 0 ? STATUS_OK : STATUS_PROBLEM;
-        verify_fini(v);
+        verify_fini(&r->wal);
         survey_close(s);
     }
-    free(v);
+    free(r);
     free(s);
     return rc;
 }

@@ -40,9 +40,12 @@ struct command {
     const char *summary; /* one line, without a full stop */
 };
 
+int cmd_backup(int argc, char **argv);
+int cmd_export(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_key(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 
 /* The entry with that name; NULL with an error and, where one is close, a suggestion. */

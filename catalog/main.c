@@ -10,8 +10,11 @@
 static const struct command commands[] = {
     {"init", cmd_init,
      "make a repository, bind a server to it, make keys, write the configuration"},
+    {"backup", cmd_backup, "take a base backup of the running server now"},
     {"key", cmd_key, "make, show, check and protect keys"},
     {"list", cmd_list, "show what the repository holds, with every hole and damage"},
+    {"restore", cmd_restore, "bring a cluster back as it was at a moment"},
+    {"export", cmd_export, "write a backup as plain files, for stock PostgreSQL"},
     {"verify", cmd_verify, "read everything back and check every WAL record"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };

@@ -30,6 +30,7 @@ static int add_lineage(void *arg, const char *name, struct err *e)
     (void)snprintf(l->cluster, sizeof l->cluster, "%s", choice->now);
     l->system_id = system_id;
     scan_init(&l->scan);
+    backup_list_init(&l->backups);
     return 0;
 }
 
@@ -84,8 +85,10 @@ int survey_open(struct survey *s, const struct settings *settings, struct err *e
 
 void survey_close(struct survey *s)
 {
-    for (size_t i = 0; i < s->lineages.n; i++)
+    for (size_t i = 0; i < s->lineages.n; i++) {
         scan_fini(&s->lineages.v[i].scan);
+        backup_list_fini(&s->lineages.v[i].backups);
+    }
     survey_lineages_fini(&s->lineages);
     repo_close(&s->repo);
 }
@@ -112,7 +115,11 @@ int survey_scan(struct survey *s, const struct settings *settings, struct survey
         return cannot_use(l, e);
     l->major = s->repo.lineage.major;
     l->segment_size = s->repo.lineage.segment_size;
-    return scan_lineage(&l->scan, &s->repo, how, &s->reader, e);
+    if (backup_list_read(&l->backups, &s->repo, how->deep == NULL, &l->scan.problems, &s->reader,
+                         e) != 0 ||
+        scan_lineage(&l->scan, &s->repo, how, &s->reader, e) != 0)
+        return -1;
+    return backup_list_judge(&l->backups, &l->scan.cover, &l->scan.problems, e);
 }
 
 size_t survey_problems(const struct survey *s)

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/vec.h"
 #include "object/reader.h"
+#include "repo/backup_list.h"
 #include "repo/repo.h"
 #include "repo/scan.h"
 #include "repo/settings.h"
@@ -26,6 +27,7 @@ struct survey_lineage {
     uint64_t system_id;
     uint32_t major; /* 0 when the lineage cannot be read */
     uint32_t segment_size;
+    struct backup_list backups;
     struct scan scan;
 };
 VEC_DECLARE(survey_lineages, struct survey_lineage);
@@ -45,7 +47,8 @@ int survey_open(struct survey *s, const struct settings *settings, struct err *e
     __attribute__((warn_unused_result));
 void survey_close(struct survey *s);
 
-/* Scans one lineage. */
+/* Lists the backups of one lineage and scans its WAL.  Without `deep`, whose caller reads the packs
+ * back, it looks whether they are there. */
 int survey_scan(struct survey *s, const struct settings *settings, struct survey_lineage *l,
                 const struct scan_how *how, struct err *e) __attribute__((warn_unused_result));
 
@@ -57,6 +60,9 @@ size_t survey_problems(const struct survey *s);
 /* "repository ..." and "cluster ...": lines of text. */
 int survey_show_repo(const struct survey *s, struct buf *out, struct err *e);
 int survey_show_lineage(const struct survey_lineage *l, struct buf *out, struct err *e);
+/* Its base backups, oldest first (survey_backups.c). */
+int survey_show_backups(const struct survey_lineage *l, struct buf *out, struct err *e);
+void survey_json_backups(const struct survey_lineage *l, struct json_out *j);
 /* The problems and notes of a lineage. */
 int survey_show_problems(const struct survey_lineage *l, struct buf *out, struct err *e);
 

@@ -75,6 +75,8 @@ static int show_problem(const struct problem *p, struct buf *out, struct err *e)
         [PROBLEM_SUMMARY] = "WRONG SUMMARY",
         [PROBLEM_MISPLACED] = "MISPLACED",
         [PROBLEM_LINEAGE] = "LINEAGE",
+        [PROBLEM_NO_PACK] = "MISSING PACK",
+        [PROBLEM_BACKUP] = "BACKUP",
         [PROBLEM_TEMP] = "note",
     };
     char name[PROBLEM_PATH_MAX];

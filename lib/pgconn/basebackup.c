@@ -14,7 +14,13 @@
 
 VEC_DECLARE(space_vec, struct basebackup_space);
 
-enum { COMMAND_MAX = 4096, UPLOAD_PIECE = 64 * 1024, NUMBER_LEN = 8, UPLOAD_SECONDS = 300 };
+enum {
+    COMMAND_MAX = 4096,
+    UPLOAD_PIECE = 64 * 1024,
+    NUMBER_LEN = 8,
+    UPLOAD_SECONDS = 300,
+    MESSAGE_MAX = 256 * 1024 /* servers send 32 kB at once */
+};
 
 /* Which stream is being received. */
 enum open { OPEN_NONE, OPEN_ARCHIVE, OPEN_MANIFEST };
@@ -30,6 +36,7 @@ struct run {
     enum open open;
     uint64_t bytes;
     char warning[256]; /* the first one */
+    char *message;     /* MESSAGE_MAX bytes */
 };
 
 bool basebackup_has_end(const struct pgconn *c)
@@ -305,28 +312,25 @@ static int take_message(struct run *r, const char *p, size_t n, struct err *e)
 static int copy(struct run *r, struct err *e)
 {
     int64_t deadline = in_time(r);
-    char *p;
     int n;
     int rc;
 
     for (;;) {
-        n = PQgetCopyData(r->c->pg, &p, 1);
+        /* Like PQgetCopyData, but into memory of ours: that one allocates and frees each message,
+         * which costs more than all else here does. */
+        n = PQgetlineAsync(r->c->pg, r->message, MESSAGE_MAX);
+        if (n == MESSAGE_MAX)
+            return strange("a message of more than 256 kB", e);
         if (n > 0) {
-            rc = r->typed ? take_message(r, p, (size_t)n, e)
-                          : take_data(r, (const uint8_t *)p, (size_t)n, e);
-            PQfreemem(p);
+            rc = r->typed ? take_message(r, r->message, (size_t)n, e)
+                          : take_data(r, (const uint8_t *)r->message, (size_t)n, e);
             if (rc != 0 || os_signal_check(e) != 0)
                 return -1;
             deadline = 0;
             continue;
         }
-        if (n == -1)
+        if (n < 0) /* in good order or not: the next result tells */
             return 0;
-        if (n < 0) {
-            if (pgconn_end(r->c, in_time(r), e) != 0)
-                return refused(r, e);
-            return pgconn_lost(r->c, "the server broke off the backup", e);
-        }
         if (deadline == 0)
             deadline = in_time(r);
         if (pgconn_take(r->c, deadline, e) != 0 || tell(r, e) != 0)
@@ -420,13 +424,15 @@ int basebackup_run(struct pgconn *c, const struct basebackup_opts *o,
     buf_init(&command, COMMAND_MAX);
     space_vec_init(&r.spaces, BASEBACKUP_SPACES_MAX);
     pgconn_on_notice(c, take_warning, &r);
-    rc = make_command(&r, &command, e);
+    r.message = malloc(MESSAGE_MAX);
+    rc = r.message == NULL ? err_set(e, ERR_NOMEM, "out of memory") : make_command(&r, &command, e);
     if (rc == 0)
         rc = run(&r, buf_text(&command), end, e);
     pgconn_on_notice(c, NULL, NULL);
     for (size_t i = 0; i < r.spaces.n; i++)
         free(r.spaces.v[i].location);
     space_vec_fini(&r.spaces);
+    free(r.message);
     buf_fini(&command);
     return rc;
 }

@@ -1,6 +1,7 @@
 #include "pgconn/walstream.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,13 +9,21 @@
 #include "base/bytes.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "os/proc.h"
 #include "os/signal.h"
 #include "os/time.h"
 #include "pgconn/inside.h"
 #include "pgconn/replication.h"
 
 /* Lengths of messages, their type included; times are microseconds since 2000. */
-enum { LEN_DATA = 25, LEN_KEEPALIVE = 18, LEN_STATUS = 34, COMMAND_MAX = 200, ANSWER = 60 };
+enum {
+    LEN_DATA = 25,
+    LEN_KEEPALIVE = 18,
+    LEN_STATUS = 34,
+    COMMAND_MAX = 200,
+    ANSWER = 60,
+    LOOK_US = 100 * 1000 /* a stop that became known meanwhile should not wait long */
+};
 
 #define EPOCH_2000 INT64_C(946684800000000)
 
@@ -125,6 +134,14 @@ static int keep_up(struct stream *s, struct err *e)
     return report(s, now - s->heard > WALSTREAM_STATUS * USEC_PER_SEC, e);
 }
 
+static int wait_a_little(const struct stream *s, struct err *e)
+{
+    if (os_wait_fd(PQsocket(s->c->pg), POLLIN, os_mono_us() + LOOK_US, e) < 0)
+        return -1;
+    /* Also when nothing came: a TLS library may hold bytes that the socket does not show. */
+    return PQconsumeInput(s->c->pg) == 1 ? 0 : pgconn_lost(s->c, "the connection broke", e);
+}
+
 /* Receives until the end (0) or until the server ends the COPY (1). */
 static int receive(struct stream *s, struct err *e)
 {
@@ -142,7 +159,7 @@ static int receive(struct stream *s, struct err *e)
             rc = take_message(s, (const uint8_t *)p, (size_t)n, e);
             PQfreemem(p);
         } else if (n == 0) {
-            rc = pgconn_take(s->c, 0, e);
+            rc = wait_a_little(s, e);
         } else {
             return 1; /* in good order or not: the next result tells */
         }

@@ -39,7 +39,7 @@ struct walstream_events {
     int (*segment_end)(void *arg, bool whole, struct err *e);
     /* The history file of a timeline that the stream is about to follow. */
     int (*history)(void *arg, tli_t tli, const char *text, size_t len, struct err *e);
-    /* Where to stop; 0 while that is not known yet.  Asked once a second at least. */
+    /* Where to stop; 0 while that is not known yet.  Asked ten times a second. */
     lsn_t (*stop)(void *arg);
     /* Up to where the received WAL is durable, for the server to know (a slot then lets go of it);
      * NULL: it is told nothing, so that it never counts on us. */

@@ -44,6 +44,8 @@ bool problem_is_damage(const struct problem *p)
     case PROBLEM_NO_HISTORY:
     case PROBLEM_MISPLACED:
     case PROBLEM_LINEAGE:
+    case PROBLEM_NO_PACK:
+    case PROBLEM_BACKUP:
     case PROBLEM_TEMP:
     case PROBLEM_KINDS:
         break;
@@ -64,6 +66,8 @@ const char *problem_word(enum problem_kind kind)
         [PROBLEM_SUMMARY] = "wrong-summary",
         [PROBLEM_MISPLACED] = "misplaced",
         [PROBLEM_LINEAGE] = "lineage",
+        [PROBLEM_NO_PACK] = "missing-pack",
+        [PROBLEM_BACKUP] = "backup",
         [PROBLEM_TEMP] = "temp",
     };
 
@@ -97,9 +101,10 @@ static int add(struct problems *p, const struct problem *one, size_t most, struc
     *slot = *one;
     slot->name = copy(one->name);
     slot->what = copy(one->what);
-    slot->consequence = NULL;
+    slot->consequence = one->consequence == NULL ? NULL : copy(one->consequence);
     p->notes += problem_is_note(one) ? 1 : 0;
-    if (slot->name == NULL || slot->what == NULL)
+    if (slot->name == NULL || slot->what == NULL ||
+        (one->consequence != NULL && slot->consequence == NULL))
         return err_set(e, ERR_NOMEM, "no memory for a problem's text");
     return 0;
 }
@@ -107,6 +112,11 @@ static int add(struct problems *p, const struct problem *one, size_t most, struc
 int problems_add(struct problems *p, const struct problem *one, struct err *e)
 {
     return add(p, one, PROBLEMS_FOUND_MAX, e);
+}
+
+int problems_tell(struct problems *p, const struct problem *one, struct err *e)
+{
+    return add(p, one, PROBLEMS_MAX, e);
 }
 
 /* --- what the whole picture shows --- */
@@ -340,6 +350,8 @@ static void explain(const struct problem *p, const struct coverage *c, char out[
                        "harmless: its writer ended before it was complete, and never said that it "
                        "was stored");
         return;
+    case PROBLEM_NO_PACK: /* told with their consequence */
+    case PROBLEM_BACKUP:
     case PROBLEM_KINDS:
         break;
     }
@@ -360,6 +372,12 @@ static int by_place(const void *a, const void *b)
     if (x->kind != y->kind)
         return x->kind < y->kind ? -1 : 1;
     return strcmp(x->name, y->name);
+}
+
+void problems_sort(struct problems *p)
+{
+    if (p->list.n > 0)
+        qsort(p->list.v, p->list.n, sizeof *p->list.v, by_place);
 }
 
 /* What the scan met about a segment stops recovery at that segment. */
@@ -389,9 +407,10 @@ int problems_derive(struct problems *p, const struct coverage *c, tli_t tli, str
             return -1;
     if (put_histories(&d, tli, e) != 0)
         return -1;
-    if (p->list.n > 0)
-        qsort(p->list.v, p->list.n, sizeof *p->list.v, by_place);
+    problems_sort(p);
     for (size_t i = 0; i < p->list.n; i++) {
+        if (p->list.v[i].consequence != NULL)
+            continue;
         explain(&p->list.v[i], c, text);
         if (text[0] == '\0')
             continue;

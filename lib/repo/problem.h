@@ -37,6 +37,8 @@ enum problem_kind {
     PROBLEM_SUMMARY,      /* an object's summary does not tell what is in it */
     PROBLEM_MISPLACED,    /* a file that nobody looks for there */
     PROBLEM_LINEAGE,      /* a lineage that cannot be read at all */
+    PROBLEM_NO_PACK,      /* a pack that a base backup needs is missing */
+    PROBLEM_BACKUP,       /* a base backup that cannot be restored whole, or not by itself */
     PROBLEM_TEMP,         /* note: a dead writer's unfinished file */
     PROBLEM_KINDS
 };
@@ -50,7 +52,7 @@ struct problem {
     int64_t seen; /* the last commit before that */
     char *name;   /* object, range of names, or path */
     char *what;
-    char *consequence; /* after problems_derive; NULL when there is none */
+    char *consequence; /* given, or made by problems_derive; NULL when there is none */
 };
 
 VEC_DECLARE(problem_list, struct problem);
@@ -72,6 +74,11 @@ int problems_add(struct problems *p, const struct problem *one, struct err *e)
  * (0: all).  Once, after coverage_finish. */
 int problems_derive(struct problems *p, const struct coverage *c, tli_t tli, struct err *e)
     __attribute__((warn_unused_result));
+
+/* Adds one that is complete, after problems_derive; problems_sort puts such into their places. */
+int problems_tell(struct problems *p, const struct problem *one, struct err *e)
+    __attribute__((warn_unused_result));
+void problems_sort(struct problems *p);
 
 /* Problems without the notes, omitted ones included. */
 size_t problems_count(const struct problems *p);

@@ -42,7 +42,9 @@ say "archive_command = 'walden-archive --config .../walden.conf %p'"
 
 step "2. A base backup, then work"
 pg_sql shop "create table orders (id int primary key, what text, at timestamptz default now())"
-pg_backup_hot shop "$SCRATCH/base" || die "no base backup"
+try pg_env shop walden backup --config "$conf" --fast
+[ "$RC" -eq 0 ] || die "walden backup"
+pg_backup_hot shop "$SCRATCH/base" || die "no base backup for the comparison with cp"
 for i in 1 2 3 4; do
     pg_sql shop "insert into orders select i, 'order ' || i from generate_series($i * 1000 + 1, $i * 1000 + 1000) i"
     pg_switch shop >/dev/null || die "archiving"
@@ -60,16 +62,16 @@ try walden list --config "$conf"
 [ "$RC" -eq 0 ] || die "walden list"
 
 step "4. Back to the moment before"
-say "recovery_target_time = '$before'"
-pg_from_backup back $MAJOR "$SCRATCH/base" "$restore" \
-    "recovery_target_time = '$before'" "recovery_target_action = 'promote'"
-pg_start back && pg_wait_promoted back || die "the recovery"
-rows=$(pg_sql back "select count(*) from orders")
-say "asked for:  $before"
-say "reached:    $(grep -o 'last completed transaction was at log time.*' "$(pg_log back)" | tail -1)"
+try walden restore --config "$conf" -D "$SCRATCH/back" --target-time "$before" --target-action promote --start \
+    --pg-bin "$(pg_bin $MAJOR)"
+[ "$RC" -eq 0 ] || die "walden restore"
+at_exit "'$(pg_bin $MAJOR)/pg_ctl' -D '$SCRATCH/back' -m immediate stop >/dev/null 2>&1 || true"
+socket=$(sed -n 5p "$SCRATCH/back/postmaster.pid")
+rows=$("$(pg_prog psql)" -XAtq -h "$socket" -p "$(sed -n 4p "$SCRATCH/back/postmaster.pid")" -U "$(pg_sql shop 'select current_user')" \
+    -d postgres -c "select count(*) from orders")
 say "orders is back with $rows rows."
 [ "$rows" = 4000 ] || die "4000 rows were expected"
-pg_stop back
+"$(pg_bin $MAJOR)/pg_ctl" -D "$SCRATCH/back" -m fast stop >/dev/null
 
 step "5. A hole in the archive: one segment is lost"
 lost=$(cd "$SCRATCH/cp" && printf '%s\n' 0*[0-9A-F] | sed -n '/^[0-9A-F]\{24\}$/p' | tail -4 | head -1)
@@ -98,7 +100,7 @@ cat <<END
    No server opened over it; with cp $((4000 - cprows)) rows were lost in silence.
 
    Next, on a server of your own:
-       walden init --repo /mnt/backup/walden
+       walden init --repo /mnt/backup/walden --apply
+       walden backup
        walden list
-       man walden-archive
 END

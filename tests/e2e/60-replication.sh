@@ -268,7 +268,7 @@ check_breaks() {
     like "$ERR" '^error 11: ' "$major: as an interruption"
     ok "$major: at once" test $((SECONDS - seconds)) -le 3
     slow_backup "$name"
-    pid=$(pg_sql "$name" "select pid from pg_stat_activity where backend_type = 'walsender'")
+    pid=$(pg_sql "$name" "select pid from pg_stat_activity where backend_type = 'walsender' order by backend_start desc limit 1")
     kill -STOP "$pid"
     ended "$name"
     kill -CONT "$pid"

@@ -1,0 +1,41 @@
+/*
+ * extras: what a backup holds besides the data directory, where a SQL connection allows it: the
+ * relation map, and the configuration that lies elsewhere (Debian keeps it in /etc/postgresql).
+ *
+ * Nothing of it is needed to recover, so what is not allowed is told and does not fail the backup.
+ *
+ * The map is a text of the manifest (MANIFEST_RELATIONS), a row of items:
+ *
+ *     u8 1, varint database oid, varint length, name
+ *     u8 2, varint oid, varint filenode, varint tablespace, u8 kind, varint length, schema,
+ *           varint length, name                      of the database before it
+ */
+#ifndef BASEBACKUP_EXTRAS_H
+#define BASEBACKUP_EXTRAS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/msg.h"
+#include "pgconn/pgconn.h"
+#include "repo/pages_put.h"
+
+struct extras {
+    const struct msg *msg;
+    uint64_t system_id;
+    struct manifest_writer *manifest;
+    struct pages_put *put;
+    /* the result */
+    uint64_t relations;
+    unsigned databases;
+    unsigned skipped;
+    unsigned config_files; /* kept */
+    bool config_outside;   /* there is some, or nobody told */
+    bool config_missing;   /* and not all of it could be kept */
+};
+
+/* The files of the backup must be through.  -1 only for what fails the backup. */
+int extras_take(struct extras *x, const struct pgconn_opts *o, struct err *e)
+    __attribute__((warn_unused_result));
+
+#endif

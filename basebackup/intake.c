@@ -1,0 +1,341 @@
+#include "basebackup/intake.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "os/host.h"
+#include "repo/pack_remove.h"
+
+/* Files that are looked into. */
+enum { KEEP_NONE, KEEP_LABEL, KEEP_MAP, KEEP_CONTROL };
+
+enum { KEPT_MAX = 32 * 1024 * 1024 /* tablespace_map with all the tablespaces there may be */ };
+
+/* ---- what the repository holds already ---- */
+
+struct newest {
+    char labels[INTAKE_PRIORS][MANIFEST_LABEL_MAX]; /* newest first */
+    struct intake_found *found;
+};
+
+/* They come in the order of their labels, which is that of timeline and LSN. */
+static int note_manifest(void *arg, const char *label, const struct manifest_public *p,
+                         const uint8_t *part, size_t len, const struct err *why, struct err *e)
+{
+    struct newest *n = arg;
+
+    (void)part, (void)len, (void)e;
+    if (p == NULL) {
+        if (n->found->bad_manifests++ == 0)
+            n->found->first_bad = *why;
+        return 0;
+    }
+    memmove(n->labels[1], n->labels[0], sizeof n->labels - sizeof n->labels[0]);
+    (void)snprintf(n->labels[0], sizeof n->labels[0], "%s", label);
+    return 0;
+}
+
+/* Temporary files hold names and numbers of the cluster, so with sealing they stay off the
+ * repository's disk. */
+static int open_prior(struct intake *i, struct err *e)
+{
+    const struct repo *repo = i->how.repo;
+    char here[4096];
+    const char *dirs[] = {os_env("TMPDIR"), i->how.state_dir, NULL, "/var/tmp", "/tmp"};
+    struct err first = {0};
+
+    if (repo_seal(repo) == NULL &&
+        (size_t)snprintf(here, sizeof here, "%s/%s/%" PRIu64, repo->store.root.path,
+                         repo->where.cluster, repo->where.system_id) < sizeof here)
+        dirs[2] = here;
+    for (size_t k = 0; k < sizeof dirs / sizeof dirs[0]; k++) {
+        struct err why = {0};
+
+        if (dirs[k] == NULL)
+            continue;
+        if (prior_open(&i->prior, i->how.repo, &i->set, dirs[k], i->scratch, &why) == 0)
+            return 0;
+        if (why.code != ERR_IO && why.code != ERR_REFUSED) {
+            *e = why;
+            return -1;
+        }
+        if (first.code == ERR_NONE)
+            first = why;
+    }
+    *e = first;
+    return err_hint(e, "Set TMPDIR or state_dir to a directory that may be written to.");
+}
+
+/* The newest backup that can be read; one that cannot makes the backup larger, not impossible. */
+static int add_newest(struct intake *i, struct err *e)
+{
+    struct newest n = {.found = &i->found};
+    struct manifest_public public;
+
+    memset(n.labels, 0, sizeof n.labels);
+    if (manifest_each(i->how.repo, note_manifest, &n, i->scratch, e) != 0)
+        return -1;
+    for (size_t k = 0; k < INTAKE_PRIORS && n.labels[k][0] != '\0'; k++) {
+        struct err why = {0};
+        int rc = prior_add_manifest(&i->prior, n.labels[k], &public, &why);
+
+        if (rc == 0) {
+            memcpy(i->found.label, n.labels[k], sizeof i->found.label);
+            return 0;
+        }
+        if (why.code == ERR_NOMEM || why.code == ERR_INTERRUPTED) {
+            *e = why;
+            return -1;
+        }
+        if (rc < 0 && i->found.bad_manifests++ == 0)
+            i->found.first_bad = why;
+    }
+    return 0;
+}
+
+static int load_prior(struct intake *i, struct err *e)
+{
+    if (pack_set_load(&i->set, i->how.repo, i->scratch, e) != 0)
+        return -1;
+    i->has_set = true;
+    if (i->how.no_prior)
+        return 0;
+    if (pack_remove_exclude(&i->set, i->scratch, e) != 0 || open_prior(i, e) != 0 ||
+        add_newest(i, e) != 0 || prior_add_orphans(&i->prior, e) != 0)
+        return -1;
+    prior_ready(&i->prior);
+    return 0;
+}
+
+/* ---- files ---- */
+
+static int take_label(struct intake *i, struct err *e)
+{
+    char want[TEXT_LSN_MAX];
+    struct label *l = &i->backup_label;
+
+    if (label_parse(buf_text(&i->kept), i->kept.len, l, e) != 0)
+        return err_context(e, "backup_label");
+    text_lsn(want, i->start);
+    if (l->start != i->start || l->start_tli != i->tli)
+        return err_set(e, ERR_DAMAGED,
+                       "the server's backup_label does not begin at %s on timeline %" PRIu32
+                       ", as the server said",
+                       want, i->tli);
+    i->has_label = true;
+    return manifest_text(&i->manifest, MANIFEST_LABEL, i->kept.p, i->kept.len, e);
+}
+
+static int take_control(struct intake *i, struct err *e)
+{
+    struct control *c = &i->control;
+
+    if (control_parse(i->kept.p, i->kept.len, c, e) != 0)
+        return err_context(e, "global/pg_control");
+    if (c->sysid != i->how.system_id || (c->is_known && c->segsize != i->how.segsize))
+        return err_set(e, ERR_DAMAGED, "the server's pg_control is of another cluster");
+    i->has_control = true;
+    return 0;
+}
+
+static int on_begin(void *arg, const struct tar_member *m, struct err *e)
+{
+    struct intake *i = arg;
+
+    (void)snprintf(i->path, sizeof i->path, "%s%s", i->prefix, m->path);
+    if (m->type == TAR_DIR)
+        return manifest_dir(&i->manifest, m->mode, i->path, e);
+    if (m->type == TAR_LINK)
+        return manifest_link(&i->manifest, i->path, m->target, e);
+    i->keeping = KEEP_NONE;
+    if (strcmp(i->path, "backup_label") == 0)
+        i->keeping = KEEP_LABEL;
+    else if (strcmp(i->path, "tablespace_map") == 0)
+        i->keeping = KEEP_MAP;
+    else if (strcmp(i->path, "global/pg_control") == 0)
+        i->keeping = KEEP_CONTROL;
+    buf_clear(&i->kept);
+    return pages_put_file(&i->put, i->path, 0, m->mode, m->mtime, e);
+}
+
+static int on_data(void *arg, const uint8_t *bytes, size_t len, struct err *e)
+{
+    struct intake *i = arg;
+
+    if (i->keeping != KEEP_NONE && buf_add(&i->kept, bytes, len, e) != 0)
+        return err_context(e, "\"%s\"", i->path);
+    return pages_put_write(&i->put, bytes, len, e);
+}
+
+static int on_end(void *arg, struct err *e)
+{
+    struct intake *i = arg;
+    uint64_t size;
+    uint32_t crc;
+
+    if (i->tar.member.type != TAR_FILE)
+        return 0;
+    if (pages_put_end(&i->put, &size, &crc, e) != 0 ||
+        check_file(i->check, i->path, size, crc, e) != 0)
+        return -1;
+    i->bytes += size;
+    i->files++;
+    switch (i->keeping) {
+    case KEEP_LABEL:
+        return take_label(i, e);
+    case KEEP_MAP:
+        return manifest_text(&i->manifest, MANIFEST_MAP, i->kept.p, i->kept.len, e);
+    case KEEP_CONTROL:
+        return take_control(i, e);
+    default:
+        return 0;
+    }
+}
+
+static int on_archive_end(void *arg, struct err *e)
+{
+    struct intake *i = arg;
+
+    (void)e;
+    i->in_tar = false;
+    return 0;
+}
+
+static const struct tar_events tar_events = {
+    .begin = on_begin, .data = on_data, .end = on_end, .archive_end = on_archive_end};
+
+/* ---- the stream ---- */
+
+static int begin_backup(struct intake *i, struct err *e)
+{
+    uint8_t random[3];
+
+    secret_random(random, sizeof random);
+    manifest_label(i->label, i->tli, i->start, random);
+    if (manifest_begin(&i->manifest, i->how.repo, i->label, i->tli, i->start, e) != 0)
+        return -1;
+    for (size_t k = 0; k < i->n_spaces; k++)
+        if (i->spaces[k].oid != 0 &&
+            manifest_tablespace(&i->manifest, i->spaces[k].oid, i->spaces[k].location, e) != 0)
+            return -1;
+    return 0;
+}
+
+static void begin_archive(struct intake *i, size_t number)
+{
+    const struct basebackup_space *s = &i->spaces[number];
+    unsigned flags = (s->oid == 0 ? TAR_LINKS : 0U) | (i->how.has_end ? 0U : TAR_NO_END);
+
+    i->prefix[0] = '\0';
+    if (s->oid != 0)
+        (void)snprintf(i->prefix, sizeof i->prefix, "pg_tblspc/%" PRIu32 "/", s->oid);
+    tar_init(&i->tar, &tar_events, i, flags, PHASE_DELIVER);
+    i->in_tar = true;
+}
+
+/* One block; *over after the last. */
+static int take_block(struct intake *i, const struct ring_block *b, bool *over, struct err *e)
+{
+    switch (b->kind) {
+    case RING_START:
+        return begin_backup(i, e);
+    case RING_ARCHIVE:
+        begin_archive(i, b->number);
+        return 0;
+    case RING_DATA:
+        return sink_write(&i->tar.sink, b->bytes, b->len, e);
+    case RING_ARCHIVE_END:
+        return sink_finish(&i->tar.sink, e);
+    case RING_MANIFEST:
+        return 0;
+    case RING_MANIFEST_DATA:
+        if (manifest_text(&i->manifest, MANIFEST_SERVER, b->bytes, b->len, e) != 0)
+            return -1;
+        return check_manifest(i->check, b->bytes, b->len, e);
+    case RING_MANIFEST_END:
+        return check_manifest_end(i->check, e);
+    case RING_END:
+        *over = true;
+        break;
+    }
+    return 0;
+}
+
+static int take_all(struct intake *i, struct err *e)
+{
+    bool over = false;
+    int rc = 0;
+
+    while (rc == 0 && !over) {
+        struct ring_block *b = ring_next(&i->ring);
+
+        if (b == NULL)
+            return -1; /* the receiver has the reason */
+        rc = take_block(i, b, &over, e);
+        ring_done(&i->ring);
+    }
+    if (rc == 0 && !i->has_label)
+        rc = err_set(e, ERR_DAMAGED, "the server sent no backup_label");
+    if (rc == 0 && !i->has_control)
+        rc = err_set(e, ERR_DAMAGED, "the server sent no pg_control");
+    return rc;
+}
+
+int intake_run(void *arg, struct err *e)
+{
+    struct intake *i = arg;
+    int rc = load_prior(i, e);
+
+    if (rc == 0) {
+        pages_put_init(&i->put, &i->how.packs, &i->manifest, i->how.no_prior ? NULL : &i->prior);
+        i->has_put = true;
+        rc = take_all(i, e);
+    }
+    i->found.orphans = i->prior.orphans;
+    i->found.packs_lost = i->prior.packs_lost;
+    i->found.first_loss = i->prior.first_loss;
+    if (rc != 0)
+        ring_give_up(&i->ring);
+    return rc;
+}
+
+int intake_init(struct intake *i, const struct intake_how *how, struct err *e)
+{
+    memset(i, 0, sizeof *i);
+    i->how = *how;
+    buf_init(&i->kept, KEPT_MAX);
+    i->scratch = calloc(1, sizeof *i->scratch);
+    i->check = check_new(how->system_id, e);
+    if (i->scratch == NULL)
+        (void)err_set(e, ERR_NOMEM, "no memory to read the repository with");
+    if (i->scratch != NULL && i->check != NULL && ring_init(&i->ring, e) == 0)
+        return 0;
+    intake_fini(i);
+    return -1;
+}
+
+void intake_fini(struct intake *i)
+{
+    if (i->has_put)
+        pages_put_fini(&i->put);
+    i->has_put = false;
+    manifest_fini(&i->manifest);
+    prior_close(&i->prior);
+    if (i->has_set)
+        pack_set_fini(&i->set);
+    i->has_set = false;
+    for (size_t k = 0; k < i->n_spaces; k++)
+        free(i->spaces[k].location);
+    free(i->spaces);
+    i->spaces = NULL;
+    i->n_spaces = 0;
+    check_free(i->check);
+    i->check = NULL;
+    free(i->scratch);
+    i->scratch = NULL;
+    buf_fini(&i->kept);
+    ring_fini(&i->ring);
+}

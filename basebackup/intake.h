@@ -1,0 +1,89 @@
+/*
+ * intake: stores what arrives: the thread behind the ring.
+ *
+ * It first takes in what the repository holds already (while the server still works on its
+ * checkpoint), then unpacks the archives, hands each file to the page store, and checks all of it:
+ * archives against the form that servers write, files against the server's manifest, label and
+ * pg_control against what the server said.
+ */
+#ifndef BASEBACKUP_INTAKE_H
+#define BASEBACKUP_INTAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "basebackup/check.h"
+#include "basebackup/ring.h"
+#include "pg/control.h"
+#include "pg/label.h"
+#include "pgconn/basebackup.h"
+#include "repo/pack_set.h"
+#include "repo/pages_put.h"
+#include "repo/prior.h"
+#include "stream/tar.h"
+
+enum { INTAKE_PREFIX_MAX = 32, INTAKE_PRIORS = 3 };
+
+struct intake_how {
+    struct repo *repo;
+    struct pack_how packs;
+    const char *state_dir; /* NULL: none */
+    uint64_t system_id;
+    uint32_t segsize;
+    bool has_end;  /* the server's archives have their closing blocks */
+    bool no_prior; /* store everything anew */
+};
+
+/* What was found in the repository, for the report. */
+struct intake_found {
+    char label[MANIFEST_LABEL_MAX]; /* the prior backup; "": none */
+    unsigned orphans;
+    unsigned packs_lost;
+    struct err first_loss;
+    unsigned bad_manifests;
+    struct err first_bad;
+};
+
+struct intake {
+    struct intake_how how;
+    struct ring ring;
+    /* set by the receiver before RING_START */
+    lsn_t start;
+    tli_t tli;
+    size_t n_spaces;
+    struct basebackup_space *spaces;
+    /* from here on the thread's own until it is joined */
+    struct object_reader *scratch;
+    struct pack_set set;
+    bool has_set;
+    struct prior prior;
+    struct intake_found found;
+    char label[MANIFEST_LABEL_MAX];
+    struct manifest_writer manifest;
+    struct pages_put put;
+    bool has_put;
+    struct check *check;
+    struct tar tar;
+    bool in_tar;
+    char prefix[INTAKE_PREFIX_MAX];
+    char path[TAR_NAME_MAX + INTAKE_PREFIX_MAX];
+    struct buf kept; /* a small file that is looked into as well */
+    int keeping;
+    bool has_label;
+    bool has_control;
+    struct label backup_label;
+    struct control control;
+    uint64_t bytes; /* of all files */
+    uint64_t files;
+};
+
+/* The struct is large; it is zeroed here.  -1 leaves nothing. */
+int intake_init(struct intake *i, const struct intake_how *how, struct err *e)
+    __attribute__((warn_unused_result));
+void intake_fini(struct intake *i); /* accepts a zeroed one */
+
+/* A thread_fn; arg is the struct intake.  0: everything arrived, and is as it must be. */
+int intake_run(void *arg, struct err *e);
+
+#endif

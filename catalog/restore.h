@@ -1,0 +1,204 @@
+/*
+ * restore: what the parts of `walden restore` and `walden export` share.
+ *
+ *   restore_target   what was asked for: the options become a target; moments are shown
+ *   restore_plan     repository, inventory, plan; the refusal with what is near
+ *   restore_show     the plan for people and programs
+ *   restore_place    the directories: empty, ours, half-done; whose; room enough
+ *   restore_conf     recovery settings, signal files, the key that the hook gets
+ *   restore_start    the server, run until it has reached the target
+ */
+#ifndef CATALOG_RESTORE_H
+#define CATALOG_RESTORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/vec.h"
+#include "cmd_key.h"
+#include "pg/control.h"
+#include "place.h"
+#include "repo/inventory.h"
+#include "repo/pages_lease.h"
+#include "repo/unpack.h"
+
+#define RESTORE_MARK "walden-restore.plan"
+
+enum { RESTORE_SCHEMA = 1, RESTORE_MAPS_MAX = 4096, RESTORE_FILES_MAX = 64 * 1024 * 1024 };
+
+enum restore_action { RESTORE_PAUSE, RESTORE_PROMOTE, RESTORE_SHUTDOWN };
+
+struct restore_map {
+    char *from;
+    char *to; /* absolute */
+};
+VEC_DECLARE(restore_maps, struct restore_map);
+
+struct restore_options {
+    const char *directory;
+    const char *time;
+    const char *lsn;
+    const char *xid;
+    const char *name;
+    const char *timeline;
+    const char *backup;
+    const char *owner;
+    const char *config_files;
+    const char *passphrase_file;
+    const char *wal; /* export */
+    int action;      /* enum restore_action, or -1 */
+    bool immediate;
+    bool exclusive;
+    bool delta;
+    bool yes;
+    bool standby;
+    bool become_primary;
+    bool dry_run;
+    bool start;
+    bool json;
+    struct restore_maps maps;
+};
+
+/* Room that is needed on one filesystem. */
+struct restore_room {
+    dev_t device;
+    uint64_t need;
+    uint64_t free;
+    char path[PLACE_MAX];
+};
+VEC_DECLARE(restore_rooms, struct restore_room);
+
+/* Bytes of one tablespace; oid 0 is the data directory. */
+struct restore_share {
+    uint32_t oid;
+    uint64_t bytes;
+};
+VEC_DECLARE(restore_shares, struct restore_share);
+
+struct restore_name {
+    enum unpack_kind kind;
+    uint64_t size;
+    char *path;
+    char *target;
+};
+VEC_DECLARE(restore_names, struct restore_name);
+
+enum restore_state { RESTORE_ABSENT, RESTORE_EMPTY, RESTORE_HALF_DONE, RESTORE_COPY };
+
+/* Large: on the heap. */
+struct restore {
+    const struct msg *m;
+    struct settings *s;
+    struct restore_options *o;
+    struct repo repo;
+    struct object_reader scratch;
+    bool has_repo;
+    struct inventory inventory;
+    bool has_inventory;
+    struct plan plan;
+    struct plan_target target;
+    bool assumed_zone; /* the time was given without one */
+    char dir[PLACE_MAX];
+    char outside[PLACE_MAX];
+    char wal[PLACE_MAX]; /* export: where WAL files go; "": restore */
+    enum restore_state state;
+    struct place_owner owner;
+    uid_t uid; /* of the files, also when nothing is changed */
+    gid_t gid;
+    struct unpack unpack;
+    bool has_unpack;
+    struct restore_shares shares;
+    struct restore_rooms rooms;
+    struct restore_names names; /* --dry-run */
+    uint64_t rate;              /* measured bytes per second of an earlier restore; 0: none */
+    struct pages_lease lease;
+    bool has_lease;
+    int64_t beat;
+    struct buf mark;
+    char key[PLACE_MAX]; /* the key that the hook gets; "" */
+    struct control control;
+    bool showed_progress;
+    bool printed; /* the plan is on standard output */
+    int64_t started;
+};
+
+/* ---- target ---- */
+
+/* Fills r->target and checks that the options go together. */
+int restore_target(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+
+enum { RESTORE_TARGET_TEXT = 256 };
+
+/* "time 2026-... = ...", "the end of the archive". */
+void restore_target_text(const struct restore *r, char out[RESTORE_TARGET_TEXT]);
+
+/* The same as recovery settings, one "name = 'value'" a line, target and timeline only. */
+int restore_target_settings(const struct restore *r, struct buf *out, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* ---- plan ---- */
+
+/* Opens the repository and plans.  -1 also when the target cannot be reached (ERR_HOLE, with what
+ * is near); p->verdict then says so. */
+int restore_open(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+int restore_plan(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* Looks into the chosen backup. */
+int restore_look(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+void restore_close(struct restore *r);
+
+const struct plan_backup *restore_backup(const struct restore *r);
+
+/* Options that reach a near moment: "--target-lsn 0/3000028". */
+void restore_near_text(const struct restore *r, const struct plan_near *n, char *out, size_t cap);
+
+/* ---- show ---- */
+
+int restore_show(const struct restore *r, struct err *e) __attribute__((warn_unused_result));
+int restore_json(const struct restore *r, const struct err *refused, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* Seconds that the copy and the replay will take, by what was measured, else assumed. */
+uint64_t restore_seconds(const struct restore *r);
+
+/* ---- place ---- */
+
+/* r->dir, r->state, r->owner. */
+int restore_place(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* After restore_look: mappings, tablespace directories, what would be replayed onto them, room. */
+int restore_check(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+int restore_check_room(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* The mark of a half-done restore. */
+int restore_mark(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+int restore_unmark(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+
+/* ---- conf ---- */
+
+int restore_key(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+int restore_conf(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+
+/* ---- the copying itself (cmd_restore) ---- */
+
+/* A run of restore or export with its options; returns the exit status. */
+typedef int restore_run(struct restore *r, struct err *e);
+int restore_main(const struct opt_program *program, const struct opt *options, size_t n,
+                 restore_run *run, int argc, char **argv);
+
+/* An opt_call for --tablespace-mapping. */
+int restore_take_mapping(void *into, const struct opt *o, const char *text, struct err *e);
+
+/* All files but pg_control; with the mark before. */
+int restore_copy(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* Settings, flush, pg_control; the mark goes. */
+int restore_finish(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+
+/* ---- start ---- */
+
+/* Starts the server and waits for the target.  The exit status, or -1. */
+int restore_start(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+
+/* The folder of the server programs of a major version. */
+int restore_programs(const struct restore *r, uint32_t major, char out[PLACE_MAX], struct err *e)
+    __attribute__((warn_unused_result));
+
+#endif

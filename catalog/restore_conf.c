@@ -1,0 +1,294 @@
+/*
+ * Recovery settings go into postgresql.auto.conf, which lies in the data directory of every cluster
+ * (the other files may not) and is read last.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+#include "os/dir.h"
+#include "os/file.h"
+#include "os/host.h"
+#include "os/publish.h"
+#include "restore.h"
+
+#define AUTO_CONF "postgresql.auto.conf"
+#define BEGIN     "# walden restore: begin"
+#define END       "# walden restore: end"
+
+enum { CONF_MAX = 8 * 1024 * 1024 };
+
+/* --- the key --- */
+
+/* Only what opens objects: never the owner's signing key. */
+static int key_text(const struct restore *r, struct buf *b, struct err *e)
+{
+    struct key_recovery k = r->repo.secret;
+    int rc;
+
+    k.is_owner = false;
+    memset(k.owner_seed, 0, sizeof k.owner_seed);
+    rc = key_recovery_write(b, &k, e);
+    key_recovery_wipe(&k);
+    return rc;
+}
+
+int restore_key(struct restore *r, struct err *e)
+{
+    static const char *const places[] = {"/dev/shm", "/run", "/tmp"};
+    char name[64];
+    char hex[17];
+    uint8_t digest[DIGEST_STRONG];
+    struct buf b;
+    int rc = -1;
+
+    /* A standby needs it for ever, also after a reboot: it keeps to the configuration. */
+    if (!r->repo.marker.sealed || !r->repo.has_secret || r->o->standby || r->wal[0] != '\0')
+        return 0;
+    /* One name per directory: the rerun of a restore that was killed finds its key again. */
+    digest_strong(digest, (const uint8_t *)r->dir, strlen(r->dir));
+    text_hex(hex, digest, sizeof hex / 2);
+    (void)snprintf(name, sizeof name, "walden-key.%s", hex);
+    buf_init(&b, KEY_FILE_MAX);
+    if (key_text(r, &b, e) != 0)
+        goto out;
+    for (size_t i = 0; rc != 0 && i < sizeof places / sizeof places[0]; i++) {
+        err_clear(e);
+        if (place_join(r->key, places[i], name, e) == 0)
+            rc = place_put(r->key, b.p, b.len, 0600, true, &r->owner, e) < 0 ? -1 : 0;
+    }
+    if (rc != 0)
+        r->key[0] = '\0';
+out:
+    if (b.p != NULL)
+        secret_wipe(b.p, b.len);
+    buf_fini(&b);
+    return rc < 0 ? -1 : 0;
+}
+
+/* --- restore_command --- */
+
+static int add_option(struct buf *b, const char *name, const char *value, struct err *e)
+{
+    return buf_fmt(b, e, " --%s ", name) == 0 ? place_shell_word(b, value, e) : -1;
+}
+
+static int add_path(struct buf *b, const char *name, const char *path, struct err *e)
+{
+    char where[PLACE_MAX];
+
+    return place_absolute(where, path, e) == 0 ? add_option(b, name, where, e) : -1;
+}
+
+/* Settings that this call was given stand in the command; the rest stays in the configuration. */
+static int add_settings(const struct restore *r, struct buf *b, struct err *e)
+{
+    const struct settings *s = r->s;
+    bool all = s->config == NULL;
+    char id[33];
+
+    if (s->config != NULL && add_path(b, "config", s->config, e) != 0)
+        return -1;
+    if ((all || settings_is_explicit(s, "repo")) && add_path(b, "repo", s->repo, e) != 0)
+        return -1;
+    if (settings_is_explicit(s, "repo_id")) {
+        text_hex(id, s->repo_id, sizeof s->repo_id);
+        if (add_option(b, "repo-id", id, e) != 0)
+            return -1;
+    }
+    if ((all || settings_is_explicit(s, "cluster")) && add_option(b, "cluster", s->cluster, e) != 0)
+        return -1;
+    if (settings_is_explicit(s, "host_key") && add_path(b, "host-key", s->host_key, e) != 0)
+        return -1;
+    if (settings_is_explicit(s, "recipients") && s->recipients_file != NULL &&
+        add_path(b, "recipients", s->recipients_file, e) != 0)
+        return -1;
+    return 0;
+}
+
+/* For a server without Walden: from the directory of exported files. */
+static int copy_command(const struct restore *r, struct buf *b, struct err *e)
+{
+    char path[PLACE_MAX];
+
+    /* place_shell_word quotes as a whole, so the name comes in it. */
+    if (place_join(path, r->wal, "%f", e) != 0 || buf_str(b, "cp ", e) != 0)
+        return -1;
+    return place_shell_word(b, path, e);
+}
+
+static int walden_command(const struct restore *r, struct buf *b, struct err *e)
+{
+    char program[PLACE_MAX];
+    char id[24];
+
+    if (!place_program(program, "walden-restore"))
+        msg_warn(r->m, "walden-restore is neither beside this program nor in PATH: correct "
+                       "restore_command in " AUTO_CONF);
+    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)r->repo.where.system_id);
+    if (place_shell_word(b, program, e) != 0 || add_settings(r, b, e) != 0 ||
+        add_option(b, "system-id", id, e) != 0 ||
+        (r->key[0] != '\0' && add_option(b, "secret-key", r->key, e) != 0) ||
+        (r->key[0] == '\0' && settings_is_explicit(r->s, "secret_key") &&
+         add_path(b, "secret-key", r->s->secret_key, e) != 0))
+        return -1;
+    return 0;
+}
+
+static int restore_command(const struct restore *r, struct buf *out, struct err *e)
+{
+    bool copies = r->wal[0] != '\0';
+    struct buf b;
+    int rc = -1;
+
+    buf_init(&b, CONF_MAX);
+    if ((copies ? copy_command(r, &b, e) : walden_command(r, &b, e)) != 0 ||
+        buf_str(out, "restore_command = '", e) != 0)
+        goto out;
+    /* A % of a path is doubled for the server (but not that of %f), a quote for its configuration.
+     */
+    for (size_t i = 0; i < b.len; i++) {
+        bool is_name = copies && b.p[i] == '%' && strncmp((const char *)b.p + i, "%f", 2) == 0 &&
+                       strspn((const char *)b.p + i + 2, "'") == b.len - i - 2;
+        bool twice = (b.p[i] == '%' && !is_name) || b.p[i] == '\'' || b.p[i] == '\\';
+
+        if (buf_add(out, b.p + i, 1, e) != 0 || (twice && buf_add(out, b.p + i, 1, e) != 0))
+            goto out;
+    }
+    rc = buf_str(out, copies ? " \"%p\"'\n" : " %f \"%p\"'\n", e);
+out:
+    buf_fini(&b);
+    return rc;
+}
+
+/* --- the block --- */
+
+static int add_block(const struct restore *r, struct buf *b, struct err *e)
+{
+    int action = r->o->action >= 0 ? r->o->action : RESTORE_PAUSE;
+    char target[RESTORE_TARGET_TEXT];
+
+    restore_target_text(r, target);
+    if (buf_fmt(b, e, BEGIN " (backup %s; %s)\n", restore_backup(r)->label, target) != 0 ||
+        restore_command(r, b, e) != 0 || restore_target_settings(r, b, e) != 0)
+        return -1;
+    if (r->key[0] != '\0' &&
+        buf_fmt(b, e, "recovery_end_command = 'rm -f -- ''%s'''\n", r->key) != 0)
+        return -1;
+    /* A copy must never archive into the place that it came from. */
+    if (!r->o->become_primary && buf_str(b, "archive_mode = 'off'\n", e) != 0)
+        return -1;
+    /* Without it a pause becomes a shutdown. */
+    if (r->target.kind != PLAN_LATEST && action == RESTORE_PAUSE &&
+        buf_str(b, "hot_standby = 'on'\n", e) != 0)
+        return -1;
+    return buf_str(b, END "\n", e);
+}
+
+/* Does the line set one of these?  Case does not count, as for the server. */
+static bool sets_recovery(const char *line, size_t len)
+{
+    static const char *const names[] = {
+        "restore_command",        "recovery_end_command",     "archive_cleanup_command",
+        "recovery_target",        "recovery_target_time",     "recovery_target_lsn",
+        "recovery_target_xid",    "recovery_target_name",     "recovery_target_inclusive",
+        "recovery_target_action", "recovery_target_timeline", "recovery_min_apply_delay",
+        "promote_trigger_file",   "primary_slot_name"};
+    size_t skip = 0;
+    size_t n;
+
+    while (skip < len && (line[skip] == ' ' || line[skip] == '\t'))
+        skip++;
+    for (n = skip; n < len && line[n] != ' ' && line[n] != '=' && line[n] != '\t'; n++)
+        ;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == n - skip && strncasecmp(names[i], line + skip, n - skip) == 0)
+            return true;
+    return false;
+}
+
+/* Copies what stays: all but recovery settings and blocks of earlier restores. */
+static int keep_lines(const char *text, size_t len, struct buf *out, struct err *e)
+{
+    bool in_block = false;
+    size_t at = 0;
+
+    while (at < len) {
+        const char *line = text + at;
+        const char *end = memchr(line, '\n', len - at);
+        size_t n = end == NULL ? len - at : (size_t)(end - line) + 1;
+
+        if (strncmp(line, BEGIN, strlen(BEGIN)) == 0)
+            in_block = true;
+        if (!in_block && !sets_recovery(line, n) &&
+            (buf_add(out, line, n, e) != 0 || (end == NULL && buf_str(out, "\n", e) != 0)))
+            return -1;
+        if (strncmp(line, END, strlen(END)) == 0)
+            in_block = false;
+        at += n;
+    }
+    return 0;
+}
+
+static int publish(struct restore *r, const char *name, const void *text, size_t len, struct err *e)
+{
+    struct publish_opts how = {.flags = PUBLISH_REPLACE,
+                               .mode = r->unpack.totals.group ? 0640 : 0600};
+    struct publish p = PUBLISH_INIT;
+    /* A crash here leaves the file as it was; the rerun, which the mark asks for, does it again. */
+    int rc = publish_begin(&p, &r->unpack.tree.dir, ".", name, &how, e);
+
+    if (rc == 0 && len > 0)
+        rc = publish_write(&p, text, len, e);
+    if (rc == 0 && r->owner.change)
+        rc = os_chown(publish_fd(&p), r->owner.uid, r->owner.gid, name, e);
+    if (rc == 0)
+        rc = publish_commit(&p, e);
+    publish_abort(&p);
+    return rc;
+}
+
+static int read_auto_conf(struct restore *r, char **text, size_t *len, struct err *e)
+{
+    int fd = -1;
+    int rc = os_root_at(&r->unpack.tree.dir, AUTO_CONF, O_RDONLY, 0, &fd, e);
+
+    *text = NULL;
+    *len = 0;
+    if (rc == 0)
+        rc = os_read_small_fd(fd, CONF_MAX, text, len, AUTO_CONF, e);
+    os_drop(&fd);
+    return rc < 0 ? -1 : 0;
+}
+
+/* What an earlier life of the cluster left: files that steer a recovery. */
+static int remove_signals(struct restore *r, struct err *e)
+{
+    static const char *const names[] = {"recovery.signal", "standby.signal",   "recovery.conf",
+                                        "promote",         "fallback_promote", "postmaster.pid",
+                                        "postmaster.opts"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (os_tree_remove(&r->unpack.tree.dir, names[i], e) < 0)
+            return -1;
+    return 0;
+}
+
+int restore_conf(struct restore *r, struct err *e)
+{
+    char *text = NULL;
+    size_t len = 0;
+    struct buf b;
+    int rc = -1;
+
+    buf_init(&b, CONF_MAX);
+    if (read_auto_conf(r, &text, &len, e) == 0 && keep_lines(text, len, &b, e) == 0 &&
+        add_block(r, &b, e) == 0 && publish(r, AUTO_CONF, b.p, b.len, e) == 0 &&
+        remove_signals(r, e) == 0)
+        rc = publish(r, r->o->standby ? "standby.signal" : "recovery.signal", "", 0, e);
+    free(text);
+    buf_fini(&b);
+    return rc;
+}

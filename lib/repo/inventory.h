@@ -1,0 +1,37 @@
+/*
+ * inventory: what a plan needs to know, read from the repository.
+ *
+ * One scan of the WAL tree (repo/scan: two small reads per object) and the public parts of all
+ * backups.  Records that cross from one segment into the next are put together from the pieces
+ * that the summaries keep, as far as the keys here open them.  What only the records of a segment
+ * tell is read when the plan asks for it.
+ */
+#ifndef REPO_INVENTORY_H
+#define REPO_INVENTORY_H
+
+#include "object/reader.h"
+#include "repo/plan.h"
+#include "repo/repo.h"
+#include "repo/scan.h"
+
+struct inventory {
+    struct plan_input in;
+    struct scan scan;
+    uint64_t asked; /* segments that were read for a plan */
+};
+
+/* Reads all of the current lineage.  r is open for reading; scratch is used for one object at a
+ * time. */
+int inventory_read(struct inventory *v, struct repo *r, struct object_reader *scratch,
+                   struct err *e) __attribute__((warn_unused_result));
+void inventory_fini(struct inventory *v); /* accepts a zeroed struct */
+
+/* Plans, reading what the plan asks for. */
+int inventory_plan(struct inventory *v, struct repo *r, const struct plan_target *t, struct plan *p,
+                   struct object_reader *scratch, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* The index of a backup by its label; the count when there is none. */
+size_t inventory_backup(const struct inventory *v, const char *label);
+
+#endif

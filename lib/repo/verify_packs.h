@@ -1,0 +1,101 @@
+/*
+ * verify_packs: reads every pack of a lineage back, and remembers which of their pages cannot be
+ * had, so that the backups that need them can be named.
+ *
+ * A pack may be in several files.  The one that a restore reads counts; of the others only damage
+ * is told.
+ */
+#ifndef REPO_VERIFY_PACKS_H
+#define REPO_VERIFY_PACKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/vec.h"
+#include "object/reader.h"
+#include "repo/manifest.h"
+#include "repo/pack_damage.h"
+#include "repo/pack_set.h"
+#include "repo/problem.h"
+
+enum {
+    VERIFY_FAULTS_MAX = 4000, /* packs with a fault that are described */
+    VERIFY_FAULT_ENTRIES = 4, /* of one pack, by number */
+    VERIFY_FAULT_TEXT = 512,
+    VERIFY_USERS_TEXT = 256
+};
+
+/* What is wrong with a pack. */
+struct verify_fault {
+    uint8_t id[PACK_ID];
+    enum problem_kind kind;
+    uint32_t entries; /* damaged ones; 0: the pack is lost as a whole */
+    uint32_t of;
+    uint32_t first[VERIFY_FAULT_ENTRIES];
+    char what[VERIFY_FAULT_TEXT];
+    uint32_t users;
+    uint32_t listed;  /* of them, in labels */
+    size_t last_user; /* backup, counted from 1 */
+    char labels[VERIFY_USERS_TEXT];
+};
+
+VEC_DECLARE(verify_faults, struct verify_fault);
+
+struct verify_pack {
+    uint8_t id[PACK_ID];
+    uint32_t pages; /* 0: it cannot be read */
+    uint32_t fault; /* index + 1; UINT32_MAX: too many to describe */
+    struct manifest_bits bad;
+};
+
+VEC_DECLARE(verify_pack_list, struct verify_pack);
+
+struct verify_packs {
+    struct verify_pack_list list; /* the first `sorted` by id, then those found missing */
+    size_t sorted;
+    struct verify_faults faults;
+    struct pack_bads bads; /* for the repository's list */
+    uint64_t bad_entries;
+    uint64_t content; /* packs read to that level */
+    uint64_t stored;  /* checksums only */
+    uint64_t bytes;
+};
+
+/* Told before each pack. */
+typedef void (*verify_tell)(void *arg, uint64_t done, uint64_t total);
+
+struct verify_packs_how {
+    struct repo *repo;
+    const struct pack_set *set;
+    struct object_reader *scratch;
+    struct problems *problems;
+    verify_tell tell; /* may be NULL */
+    void *arg;
+};
+
+void verify_packs_init(struct verify_packs *v);
+void verify_packs_fini(struct verify_packs *v);
+
+/* Reads all packs.  0, or -1 for what ends the verification. */
+int verify_packs_read(struct verify_packs *v, const struct verify_packs_how *how, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* The index of a pack; one that is nowhere is added as missing.  -1: no memory. */
+int verify_packs_find(struct verify_packs *v, const uint8_t id[PACK_ID], size_t *index,
+                      struct err *e) __attribute__((warn_unused_result));
+
+/* Can pages [page, page + count) not be had? */
+bool verify_packs_lost(const struct verify_packs *v, size_t index, uint32_t page, uint32_t count);
+
+/* Notes that a backup (counted from 1) needs what is damaged in a pack. */
+void verify_packs_used(struct verify_packs *v, size_t index, size_t backup, const char *label);
+
+/* Turns what was found into problems. */
+int verify_packs_tell(const struct verify_packs *v, struct problems *p, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* Is the failure about what was read, so that the rest may be looked at? */
+bool verify_goes_on(const struct err *why);
+
+#endif
