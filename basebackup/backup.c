@@ -272,7 +272,8 @@ static int take_rest(struct backup *b, struct err *e)
     struct extras x = {.msg = b->msg,
                        .system_id = b->source.who.system_id,
                        .manifest = &b->intake.manifest,
-                       .put = &b->intake.put};
+                       .put = &b->intake.put,
+                       .conf_inside = b->intake.has_conf};
 
     if (b->streams) {
         if (tail_end(&b->tail, b->end.lsn, e) != 0)

@@ -204,7 +204,7 @@ static int take_config(struct extras *x, const struct pgconn_opts *o, struct err
         *e = c.err.code != ERR_NONE ? c.err : why;
         return -1;
     }
-    if (rc != 0) {
+    if (rc != 0 && !x->conf_inside) {
         x->config_missing = true;
         msg_note(x->msg,
                  "if the server's configuration is outside the data directory, it is not in the "

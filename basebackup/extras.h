@@ -25,6 +25,7 @@ struct extras {
     uint64_t system_id;
     struct manifest_writer *manifest;
     struct pages_put *put;
+    bool conf_inside; /* postgresql.conf is in the data directory */
     /* the result */
     uint64_t relations;
     unsigned databases;

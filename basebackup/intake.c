@@ -157,6 +157,8 @@ static int on_begin(void *arg, const struct tar_member *m, struct err *e)
         i->keeping = KEEP_MAP;
     else if (strcmp(i->path, "global/pg_control") == 0)
         i->keeping = KEEP_CONTROL;
+    else if (strcmp(i->path, "postgresql.conf") == 0)
+        i->has_conf = true;
     buf_clear(&i->kept);
     return pages_put_file(&i->put, i->path, 0, m->mode, m->mtime, e);
 }

@@ -72,6 +72,7 @@ struct intake {
     int keeping;
     bool has_label;
     bool has_control;
+    bool has_conf; /* postgresql.conf */
     struct label backup_label;
     struct control control;
     uint64_t bytes; /* of all files */

@@ -72,7 +72,10 @@ void progress_time(char out[PROGRESS_TIME_MAX], int64_t us)
 {
     int64_t s = us / USEC_PER_SEC;
 
-    if (s < 60)
+    if (s < 10)
+        (void)snprintf(out, PROGRESS_TIME_MAX, "%" PRId64 ".%" PRId64 " s", s,
+                       us / (USEC_PER_SEC / 10) % 10);
+    else if (s < 60)
         (void)snprintf(out, PROGRESS_TIME_MAX, "%" PRId64 " s", s);
     else if (s < 3600)
         (void)snprintf(out, PROGRESS_TIME_MAX, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);

@@ -13,13 +13,14 @@
 # shellcheck source=tests/tools/backup-env.sh
 . "$ROOT/tests/tools/backup-env.sh"
 
-# refused STATUS WHAT REGEX SERVER REPO [ARGUMENT...]: the backup fails so, in one line, and nothing of
-# it is visible.
+# refused STATUS WHAT REGEX SERVER REPO [ARGUMENT...]: the backup fails so, in one line (all that was
+# said is in SAID), and nothing of it is visible.
 refused() {
     local status=$1 what=$2 regex=$3 before
     shift 3
     before=$(b_labels "$2")
     exits "$status" "$what: $status" b_backup "$@"
+    SAID=$ERR
     told "$what" "$regex"
     is "$(b_labels "$2")" "$before" "$what: nothing is visible"
     ok "$what: nothing stays behind" b_clean "$2"
@@ -55,17 +56,17 @@ test_rights() {
     b_sql main 'create role plain login' 'create role outsider login replication'
     sed -i '1i local replication outsider reject' "$(pg_data main)/pg_hba.conf"
     pg_reload main
-    refused 3 'no REPLICATION' 'permission denied.*replication' main main -U plain
-    like "$ERR" 'hint: .*alter role "plain" replication' 'no REPLICATION: the hint is the statement'
+    refused 3 'no REPLICATION' 'permission denied to start WAL sender' main main -U plain
+    like "$SAID" 'hint: .*alter role "plain" replication' 'no REPLICATION: the hint is the statement'
     refused 3 'no line in pg_hba.conf' 'pg_hba.conf' main main -U outsider
-    refused 3 'no server' 'could not connect' main main -h "$SCRATCH"
+    refused 3 'no server' 'could not connect' main main -h "$SCRATCH/none"
     refused 3 'no host' 'could not connect' main main -h no-such-host.invalid
     refused 2 'both kinds of checkpoint' 'exclude each other' main main --spread
     refused 2 'a word that is none' '(wal|nowhere)' main main --wal=nowhere
     pg_sql main "alter system set max_wal_senders = 1"
     pg_restart main
     refused 3 'one walsender, and WAL to stream' 'second connection.*max_wal_senders' main main --wal=stream
-    like "$ERR" 'hint: Raise max_wal_senders' 'one walsender: with the remedy'
+    like "$SAID" 'hint: Raise max_wal_senders' 'one walsender: with the remedy'
     ok 'one walsender is enough with the archive' b_backup main main
     pg_sql main 'alter system reset max_wal_senders'
     pg_sql main 'alter system set max_replication_slots = 0'
@@ -83,7 +84,7 @@ test_server() {
     in_background main main
     pg_sql main "select pg_terminate_backend(pid) from pg_stat_progress_basebackup" >/dev/null
     ended
-    is "$RC" 3 'walsender terminated: 3'
+    is "$RC" 1 'walsender terminated: 1'
     told 'walsender terminated' 'terminating connection'
     in_background main main
     pg_stop main immediate
@@ -96,7 +97,7 @@ test_server() {
         order by pid limit 1")
     pg_sql main "select pg_terminate_backend($pid)" >/dev/null
     ended
-    is "$RC" 3 'connection of the WAL lost: 3'
+    is "$RC" 1 'connection of the WAL lost: 1'
     in_background main main
     kill -TERM "$SLOW"
     ended
@@ -114,7 +115,7 @@ test_archive() {
     pg_reload main
     pg_sql main "create table late as select i, md5(i::text) from generate_series(1, 50000) i"
     refused 1 'the archiver fails' 'WAL segment [0-9A-F]{24}.*not archived within' main main --wal-timeout 3s
-    like "$ERR" 'hint: .*archive_command' 'the archiver fails: where to look'
+    like "$SAID" 'hint: .*archive_command' 'the archiver fails: where to look'
     kept=$(b_packs main | wc -l)
     pg_sql main 'alter system reset archive_command'
     pg_reload main
@@ -131,7 +132,7 @@ test_belonging() {
     pg_start other
     b_sql other 'create role rep login replication'
     refused 4 'a server that the repository does not know' 'does not know system identifier' other main
-    like "$ERR" 'hint: .*walden init' 'unknown server: the hint names the command'
+    like "$SAID" 'hint: .*walden init' 'unknown server: the hint names the command'
     refused 4 'another system identifier was asked for' 'not 12345, which was asked for' main main --system-id 12345
     exits 3 'no repository: 3' pg_env main walden-basebackup --repo "$SCRATCH/nowhere"
     told 'no repository' 'does not exist'
@@ -254,9 +255,13 @@ test_config() {
     ok 'configuration elsewhere: as superuser' pg_env main walden-basebackup --config "$(w_conf main)" --fast --json
     is "$(b_value config_files) $(b_value config_missing)" '4 false' 'configuration elsewhere: all four files'
     ok 'configuration elsewhere: whole' b_sound main main newest whole
-    ok 'configuration elsewhere: the file' cmp "$etc/more.conf" "$SCRATCH/whole/outside$etc/more.conf"
+    ok 'configuration elsewhere: the file' cmp "$etc/more.conf" "$SCRATCH/whole.outside$etc/more.conf"
+    mv "$data/postgresql.conf" "$SCRATCH/"
     ok 'a role that may not see it' b_backup main main
+    SAID=$ERR
+    mv "$SCRATCH/postgresql.conf" "$data/"
     is "$(b_value config_missing)" true 'is told that it may be missing'
+    like "$SAID" 'configuration is outside the data directory' 'in words, too'
     pg_stop main
     pg_start main
 }
@@ -281,8 +286,14 @@ test_promotion() {
     pg_from_backup -s standby "$major" "$SCRATCH/seed" "$(w_restore_command main)" \
         "primary_conninfo = '$(pg_connstr main)'" || bail 'no standby'
     pg_start standby || bail 'the standby does not start'
+    pg_sql main 'insert into apart values (44)'
+    pg_wait_replay standby "$(pg_sql main 'select pg_current_wal_lsn()')"
+    b_sql main checkpoint
+    pg_sql standby checkpoint
+    pg_sql main 'insert into apart values (45)'
+    pg_wait_replay standby "$(pg_sql main 'select pg_current_wal_lsn()')"
     refused 1 'a standby of an idle primary' 'not archived within' standby main --wal=archive --wal-timeout 3s
-    like "$ERR" 'hint: .*pg_switch_wal.*on the primary' 'standby: with the remedy'
+    like "$SAID" 'hint: .*pg_switch_wal.*on the primary' 'standby: with the remedy'
     in_background standby main
     pg_promote standby
     ended

@@ -5,7 +5,7 @@
  *     unpack [SETTING...] LABEL DIR     LABEL may be "newest"; SETTINGs as of every program
  *
  * Writes the data directory into DIR (tablespaces below DIR/pg_tblspc as plain directories, unless
- * DIR.OID exists: then there, with a link), files from outside into DIR/outside, backup_manifest,
+ * DIR.OID exists: then there, with a link), files from outside into DIR.outside, backup_manifest,
  * and the relation map as text into DIR.relations.  Every file's size and CRC-32C are compared.
  */
 #include <errno.h>
@@ -73,7 +73,7 @@ static void make_path(const struct unpack *u, const char *path, unsigned flags, 
     unsigned oid;
     int n = 0;
 
-    (void)snprintf(out, PATH_CAP, "%s%s/%s", u->dir, flags & MANIFEST_OUTSIDE ? "/outside" : "",
+    (void)snprintf(out, PATH_CAP, "%s%s/%s", u->dir, flags & MANIFEST_OUTSIDE ? ".outside" : "",
                    path);
     if ((flags & MANIFEST_OUTSIDE) == 0 && sscanf(path, "pg_tblspc/%u/%n", &oid, &n) == 1 &&
         n > 0) {
@@ -121,21 +121,28 @@ static int on_dir(void *arg, uint32_t mode, const char *path, struct err *e)
     return chmod(full, mode) == 0 ? 0 : sys("change", full, e);
 }
 
-static int on_link(void *arg, const char *path, const char *target, struct err *e)
+/* Makes the link of a tablespace, if it went elsewhere. */
+static int make_link(const struct unpack *u, const char *oid, struct err *e)
 {
-    struct unpack *u = arg;
     char full[PATH_CAP];
     char other[PATH_CAP];
     struct stat st;
 
-    u->links++;
-    make_path(u, path, 0, full);
-    parents(full);
-    (void)snprintf(other, sizeof other, "%s.%s", u->dir, strrchr(path, '/') + 1);
+    (void)snprintf(full, sizeof full, "%s/pg_tblspc/%s", u->dir, oid);
+    (void)snprintf(other, sizeof other, "%s.%s", u->dir, oid);
     if (stat(other, &st) != 0)
         return 0; /* a plain directory stands there */
+    parents(full);
+    return symlink(other, full) == 0 || errno == EEXIST ? 0 : sys("link", full, e);
+}
+
+static int on_link(void *arg, const char *path, const char *target, struct err *e)
+{
+    struct unpack *u = arg;
+
     (void)target;
-    return symlink(other, full) == 0 ? 0 : sys("link", full, e);
+    u->links++;
+    return make_link(u, strrchr(path, '/') + 1, e);
 }
 
 static int on_text(void *arg, enum manifest_type type, const uint8_t *bytes, size_t len,
@@ -292,6 +299,13 @@ static int unpack(struct unpack *u, struct repo *repo, char *label, struct objec
     sink_init(&u->sink, &ops, PHASE_DELIVER);
     if (manifest_read(repo, label, &events, u, &p, scratch, e) != 0)
         return e->code == ERR_NONE ? err_set(e, ERR_HOLE, "no backup %s", label) : -1;
+    for (size_t i = 0; i < u->n_spaces; i++) {
+        char oid[16];
+
+        (void)snprintf(oid, sizeof oid, "%" PRIu32, u->spaces[i].oid);
+        if (make_link(u, oid, e) != 0)
+            return -1;
+    }
     text_lsn(lsn[0], p.start_lsn);
     text_lsn(lsn[1], p.stop_lsn);
     printf("label=%s\nfiles=%" PRIu64 "\ndirs=%" PRIu64 "\nlinks=%" PRIu64 "\nwal=%" PRIu64
