@@ -106,6 +106,7 @@ static int work(void *arg, struct err *e)
 int tail_open(struct tail *t, const struct pgconn_opts *o, uint64_t system_id, uint32_t segsize,
               const struct pack_how *how, struct err *no_slot, struct err *e)
 {
+    struct replication_system who;
     uint8_t random[6];
     char hex[2 * sizeof random + 1];
 
@@ -117,6 +118,12 @@ int tail_open(struct tail *t, const struct pgconn_opts *o, uint64_t system_id, u
     t->made = true;
     if (replication_open(&t->c, o, REPLICATION_PHYSICAL, e) != 0)
         return err_context(e, "the second connection, for the backup's WAL");
+    /* Of several hosts another one may have answered; and 13 wants to be asked before it streams.
+     */
+    if (replication_identify(t->c, &who, e) != 0)
+        return -1;
+    if (who.system_id != system_id)
+        return err_set(e, ERR_REFUSED, "the second connection led to another server");
     secret_random(random, sizeof random);
     text_hex(hex, random, sizeof random);
     (void)snprintf(t->slot, sizeof t->slot, "walden_%s", hex);

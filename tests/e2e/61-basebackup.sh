@@ -35,6 +35,10 @@ check_under_load() {
     local name=$1 major=$2 what="$2 $3" dir=$SCRATCH/$1.first before after
     load_start "$name"
     ok "$what: backup under write load" b_backup "$name" "$name"
+    printf '%s\n' "$OUT" >"$SCRATCH/json"
+    ok "$what: its JSON is as specified" "$ROOT/tests/tools/json-schema" "$ROOT/catalog/schema/backup.json" \
+        "$SCRATCH/json"
+    OUT=$(cat "$SCRATCH/json")
     is "$(b_value wal) $(b_value timeline)" 'archive 1' "$what: its WAL is in the archive"
     is "$(b_value data_checksums) $(b_value from_standby)" 'true false' "$what: what it says of the server"
     isnt "$(b_value relations)" 0 "$what: it has a relation map"

@@ -491,11 +491,15 @@ test_random() {
         3) target=(--target-xid "$(oracle_of $((n + 1)) 2)" --target-exclusive) ;;
         esac
         forget "$SCRATCH/back.data" "$SCRATCH/back.space"
-        exits 0-2 "$major: at random: row $n by ${target[*]}" restore "$name" -D "$SCRATCH/back.data" \
+        exits 0-4 "$major: at random: row $n by ${target[*]}" restore "$name" -D "$SCRATCH/back.data" \
             --target-timeline 1 -T "$space=$SCRATCH/back.space" "${target[@]}"
         if [ "$RC" = 2 ]; then # the first backup has no tablespace
             exits 0 "$major: at random: row $n, the first backup" restore "$name" \
                 -D "$SCRATCH/back.data" --target-timeline 1 "${target[@]}"
+        fi
+        if [ "$RC" = 4 ]; then # between the tablespace and the second backup
+            like "$ERR" 'CREATE TABLESPACE' "$major: at random: row $n: the tablespace is in the way"
+            continue
         fi
         pg_adopt back "$major" "$SCRATCH/back.data"
         pg_start back
