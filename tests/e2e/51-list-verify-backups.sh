@@ -139,7 +139,7 @@ test_packs() {
     for offset in 20 60 $((size - 4)) $((size - 40)) $((size - 300)); do
         spoil "$pack" "$offset"
         says "$name" "$what, pack byte $offset" "(DAMAGED|REFUSED) pack/$id" \
-            'cannot be restored whole: ' "^  BACKUP backup/$FIRST" 'whole: files .*(base|global)/.* and [0-9]+ more'
+            'cannot be restored whole: ' "^  BACKUP backup/$FIRST" 'whole: files .*, .* and [0-9]+ more'
         mend
     done
     spare "$pack"
