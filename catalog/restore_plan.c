@@ -150,12 +150,17 @@ static int unknown_backup(const struct restore *r, struct err *e)
 
 int restore_plan(struct restore *r, struct err *e)
 {
+    struct plan_target target = r->target;
+
+    /* A standby has to become consistent; what is missing behind that, streaming may bring. */
+    if (r->o->standby)
+        target.kind = PLAN_IMMEDIATE;
     plan_init(&r->plan);
     r->plan.verdict = PLAN_NO;
     if (r->o->backup != NULL &&
         inventory_backup(&r->inventory, r->o->backup) == r->inventory.in.backups.n)
         return unknown_backup(r, e);
-    if (inventory_plan(&r->inventory, &r->repo, &r->target, &r->plan, &r->scratch, e) != 0)
+    if (inventory_plan(&r->inventory, &r->repo, &target, &r->plan, &r->scratch, e) != 0)
         return -1;
     if (r->plan.verdict == PLAN_YES)
         return 0;
