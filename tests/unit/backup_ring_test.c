@@ -35,9 +35,11 @@ static int take_all(void *arg, struct err *e)
 
     for (;;) {
         struct ring_block *b = ring_next(&ring);
+        bool last;
 
         if (b == NULL)
             return 1;
+        last = b->kind == RING_END; /* behind ring_done the block is the putter's again */
         if (t->after > 0 && ++blocks > t->after) {
             ring_give_up(&ring);
             return err_set(e, ERR_DAMAGED, "enough");
@@ -50,7 +52,7 @@ static int take_all(void *arg, struct err *e)
         else if (b->kind == RING_ARCHIVE)
             t->wrong += b->number != t->marks++;
         ring_done(&ring);
-        if (b->kind == RING_END)
+        if (last)
             return 0;
     }
 }
