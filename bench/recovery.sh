@@ -15,7 +15,7 @@ pg_archive source "$TEST_BIN/walden-archive --config $SCRATCH/walden.conf %p && 
 pg_start source || bail 'no server'
 pg_sql source "create table t (i int, filler text)"
 pg_backup_hot source "$SCRATCH/base" || bail 'no base backup'
-for i in $(seq 1 10); do
+for i in $(seq 1 12); do
     pg_sql source "insert into t select i, repeat(md5(i::text), 4) from generate_series(1, 300000) i" || bail 'no rows'
     pg_sql source "update t set i = i + 1 where i % 50 = $i"
 done >/dev/null

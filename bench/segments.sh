@@ -5,7 +5,7 @@
 #   nofpi    pgbench with full_page_writes off: many small records, about 2:1
 #   random   random bytes, which nothing compresses
 #   idle     pg_switch_wal() on an idle server
-#   burst/   40 in a row, as a load of data makes them
+#   burst/   200 in a row, as a load of data makes them
 #   data     a data directory (stopped) to run the hooks in
 #
 # shellcheck source=tests/lib.sh
@@ -42,17 +42,33 @@ pg_sql bench "create table r (b bytea); alter table r alter b set storage extern
 pg_sql bench "insert into r select decode(string_agg(md5(random()::text), ''), 'hex') from generate_series(1, 60000) i, generate_series(1, 63) j group by i" >/dev/null
 pg_switch bench >/dev/null
 idle=$(pg_switch bench)
+while [ "$(find "$archive" -name '0*' | wc -l)" -lt 205 ]; do
+    pg_sql bench "drop table if exists load" || bail 'no load'
+    pg_sql bench "create table load as select i, repeat(md5(i::text), 4) as filler from generate_series(1, 1500000) i" || bail 'no load'
+    pg_switch bench >/dev/null || bail 'no archiving'
+done
 # keep NAME SEGMENT: the segment under its own name in a directory of its kind
 keep() {
     [ -n "$2" ] || bail "no segment for $1"
     mkdir -p "$out/$1"
     cp "$archive/$2" "$out/$1/$2"
 }
-keep fpi "$(after "$fpi" 2)"
+# five_to_one: the first segment behind the checkpoint that lz4 -1 makes five times smaller (the images of
+# the first ones hold more rows than later ones, which compress less and then ever more)
+five_to_one() {
+    local n name
+    for n in $(seq 2 40); do
+        name=$(after "$fpi" "$n")
+        [ -n "$name" ] || break
+        [ "$(lz4 -q -1 -c "$archive/$name" | wc -c)" -gt $((16777216 / 5)) ] || break
+    done
+    echo "$name"
+}
+keep fpi "$(five_to_one)"
 keep nofpi "$nofpi"
 keep random "$(after "$random" 1)"
 keep idle "$idle"
-for f in $(cd "$archive" && printf '%s\n' 0* | grep -E '^[0-9A-F]{24}$' | sed -n '3,42p'); do
+for f in $(cd "$archive" && printf '%s\n' 0* | grep -E '^[0-9A-F]{24}$' | sed -n '3,202p'); do
     cp "$archive/$f" "$out/burst/$f"
 done
 pg_stop bench
