@@ -94,13 +94,10 @@ HOT := lib/pg/walwalk.o lib/pg/walpage.o lib/pg/walrecord.o lib/stream/%.o lib/b
 # ---------------------------------------------------------------- sources
 
 LIB_SRC := $(wildcard lib/*/*.c)
-PROGRAMS := walden-archive:archive_cmd walden-restore:restore_cmd \
-    walden-basebackup:basebackup walden:catalog
-# A program whose folder holds no source yet is left out.
-prog_dir = $(lastword $(subst :, ,$(filter $(1):%,$(PROGRAMS))))
-prog_src = $(wildcard $(call prog_dir,$(1))/*.c)
-PROGS := $(foreach p,$(PROGRAMS),$(if $(call prog_src,$(firstword $(subst :, ,$(p)))),$(firstword \
-    $(subst :, ,$(p)))))
+# walden is walden-basebackup as well, by its name: libpq and the repository are in it once.
+PROGRAMS := walden-archive:archive_cmd walden-restore:restore_cmd walden:catalog:basebackup
+prog_src = $(foreach d,$(wordlist 2,9,$(subst :, ,$(filter $(1):%,$(PROGRAMS)))),$(wildcard $(d)/*.c))
+PROGS := $(foreach p,$(PROGRAMS),$(firstword $(subst :, ,$(p))))
 HOOKS := walden-archive walden-restore
 
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -109,7 +106,7 @@ PROG_OBJ := $(call obj,$(foreach p,$(PROGS),$(call prog_src,$(p))))
 LIBWALDEN := $(O)/libwalden.a
 
 .PHONY: all
-all: $(LIBWALDEN) $(addprefix $(BIN)/,$(PROGS))
+all: $(LIBWALDEN) $(addprefix $(BIN)/,$(PROGS) walden-basebackup)
 
 # ---------------------------------------------------------------- compile and link
 
@@ -171,6 +168,9 @@ $(foreach p,$(PROGS),$(eval $(call link_program,$(p))))
 cross: all
 cross-all:
 	$(Q)for t in $(TARGETS); do $(MAKE) cross TARGET=$$t; done
+
+$(BIN)/walden-basebackup: $(BIN)/walden
+	$(Q)ln -sfn walden $@
 
 # ---------------------------------------------------------------- unit tests and fuzzing (DEV=1)
 
@@ -256,18 +256,19 @@ demo: all
 # ---------------------------------------------------------------- install and clean
 
 # Manual pages come out of the programs' own option tables, so that they cannot differ from --help.
-COMMANDS = $(patsubst catalog/cmd_%.c,%,$(wildcard catalog/cmd_*.c))
+COMMANDS = backup $(patsubst catalog/cmd_%.c,%,$(wildcard catalog/cmd_*.c))
 .PHONY: man
 man:
 	$(Q)$(MAKE) TARGET=native DEV= all
 	@mkdir -p build/man
-	$(Q)for p in $(PROGS); do build/bin/$$p --man >build/man/$$p.1; done
-	$(Q)for c in $(if $(filter walden,$(PROGS)),$(COMMANDS)); do \
+	$(Q)for p in $(PROGS) walden-basebackup; do build/bin/$$p --man >build/man/$$p.1; done
+	$(Q)for c in $(COMMANDS); do \
 	    build/bin/walden $$c --man >build/man/walden-$$c.1; done
 .PHONY: install clean distclean
 install: all man
 	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)install -m 755 $(addprefix $(BIN)/,$(PROGS)) $(DESTDIR)$(PREFIX)/bin/
+	$(Q)ln -sfn walden $(DESTDIR)$(PREFIX)/bin/walden-basebackup
 	$(Q)install -m 644 build/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 
 clean:

@@ -40,7 +40,6 @@ struct command {
     const char *summary; /* one line, without a full stop */
 };
 
-int cmd_backup(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_key(int argc, char **argv);

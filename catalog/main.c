@@ -1,16 +1,17 @@
 /*
- * walden: the catalog and everything a person types.
+ * walden: the catalog and everything a person types.  Called walden-basebackup, it is that program.
  */
 #include <string.h>
 
 #include "base/version.h"
+#include "basebackup/basebackup.h"
 #include "command.h"
 #include "os/signal.h"
 
 static const struct command commands[] = {
     {"init", cmd_init,
      "make a repository, bind a server to it, make keys, write the configuration"},
-    {"backup", cmd_backup, "take a base backup of the running server now"},
+    {"backup", basebackup_main, "take a base backup of the running server now"},
     {"key", cmd_key, "make, show, check and protect keys"},
     {"list", cmd_list, "show what the repository holds, with every hole and damage"},
     {"restore", cmd_restore, "bring a cluster back as it was at a moment"},
@@ -32,6 +33,14 @@ static const struct opt_program program = {
     .stop_at_arg = true,
 };
 
+/* By the last part of the name, as a link gives it. */
+static bool is_called(const char *path, const char *name)
+{
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+
+    return path != NULL && strcmp(slash == NULL ? path : slash + 1, name) == 0;
+}
+
 int main(int argc, char **argv)
 {
     const struct msg m = {"walden", MSG_NORMAL};
@@ -41,6 +50,8 @@ int main(int argc, char **argv)
     int rc = -1;
 
     os_signal_catch(OS_SIGNAL_ALL);
+    if (is_called(argv[0], "walden-basebackup"))
+        return basebackup_main(argc, argv);
     if (argc == 2 && strcmp(argv[1], "--man") == 0)
         return command_print_help(&program, NULL, 0, commands, N_COMMANDS, true);
     if (argc < 2)

@@ -1,7 +1,5 @@
-/*
- * walden-basebackup: a base backup of a running server into the repository.  See DESIGN.md beside
- * this file.
- */
+#include "basebackup/basebackup.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +12,6 @@
 #include "os/file.h"
 #include "os/host.h"
 #include "os/proc.h"
-#include "os/signal.h"
 
 #define AT(field) offsetof(struct backup_options, field)
 
@@ -175,7 +172,7 @@ static int backup(struct settings *s, const struct backup_options *mine, const s
     return mine->json ? report_json(&result, e) : report_text(&result, e);
 }
 
-int main(int argc, char **argv)
+int basebackup_main(int argc, char **argv)
 {
     const struct msg m = {program.name, MSG_NORMAL};
     struct backup_options mine = {.wal_timeout = WAL_TIMEOUT_US};
@@ -185,7 +182,6 @@ int main(int argc, char **argv)
     struct err e = {0};
     int rc;
 
-    os_signal_catch(OS_SIGNAL_ALL);
     settings_init(&settings);
     sets[0] =
         (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
