@@ -232,7 +232,7 @@ format-check: check-packages
 
 # ---------------------------------------------------------------- tests
 
-.PHONY: fuzz-if-clang unit test test-long test-packages dev-all bench demo
+.PHONY: fuzz-if-clang unit test test-long test-cross test-packages dev-all bench demo
 test-packages:
 	@tests/setup dev check test
 	@for f in fetch tools; do [ ! -x tests/servers/$$f ] || tests/servers/$$f; done
@@ -247,6 +247,12 @@ test: all dev-all fuzz-if-clang
 	@tests/run $(if $(QUICK),--quick)
 test-long: all dev-all fuzz-if-clang
 	@tests/run --long
+	$(Q)$(MAKE) test-cross
+# The end-to-end tests of hooks, backup and restore with the ARM programs, under qemu (as root).
+test-cross: test-packages
+	@tests/setup cross
+	$(Q)for t in aarch64 armv7 armv6; do $(MAKE) cross TARGET=$$t; done
+	$(Q)for t in aarch64 armv7 armv6; do tests/run --on $$t; done
 bench: all test-packages
 	@bench/run
 demo: all

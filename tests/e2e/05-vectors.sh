@@ -2,6 +2,7 @@
 # Goal: what an older version wrote stays readable: every golden file of every format version is
 # listed, verified and delivered, byte for byte, plain and sealed.
 # also: dev
+# also: cross
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 

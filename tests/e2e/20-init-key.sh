@@ -4,6 +4,7 @@
 # what was made lets the hooks work and the
 # secret key open everything.  What would be unsafe is refused with its own exit status.
 # also: dev
+# also: cross
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 

@@ -5,6 +5,7 @@
 #
 # DAMAGE=all: every combination (40-recovery-damage-long.sh); else those where something differs.
 # also: dev
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

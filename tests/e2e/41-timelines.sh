@@ -5,6 +5,7 @@
 # stops those recoveries that need it and no other; a partial segment is never served as a whole one.
 #
 # also: dev
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -5,6 +5,7 @@
 # primary.  pg_rewind fetches what it needs from the archive.
 #
 # also: dev
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

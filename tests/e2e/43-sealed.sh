@@ -5,6 +5,7 @@
 # stranger, other recipients) is refused by both hooks.
 #
 # also: dev
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -6,6 +6,7 @@
 # out, nothing hangs, nothing is acknowledged that cannot be fetched.
 #
 # also: dev
+# also: cross
 # timeout: 300
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -4,6 +4,7 @@
 # zones and closed descriptors are no mistakes and just work.
 #
 # also: dev
+# also: cross
 # timeout: 400
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -3,6 +3,7 @@
 # filled, with exit status 1 and what it means for a recovery; `walden verify` finds every flipped
 # byte, as deep as the keys allow; an archive that is whole is 0; and the JSON is what the schemas say.
 # also: dev
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -4,6 +4,7 @@
 # or a manifest, a pack that is gone or cut short, and names the backups and files that it costs, as
 # deep as the keys allow; the entries it found damaged are stored afresh by the next backup.
 # also: dev
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -5,6 +5,7 @@
 # The second backup of the same data stores next to nothing.  A backup that is killed at any moment
 # is not there, and the next one is whole.
 # when: long
+# also: cross
 # timeout: 1800
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

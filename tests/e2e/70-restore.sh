@@ -5,6 +5,7 @@
 # overwritten; a restore that was killed is completed by the same command and by no other.
 #
 # also: dev
+# also: cross
 # timeout: 1500
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

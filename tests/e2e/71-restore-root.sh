@@ -4,6 +4,7 @@
 # refused before anything is made.
 #
 # needs: root
+# also: cross
 # timeout: 300
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
