@@ -6,9 +6,11 @@
 # ends, nothing is left.
 # shellcheck source=tests/lib.sh
 NO_TAP=1
+MAJOR=17
+# Nothing else is fetched for it.
+export TEST_MAJORS=$MAJOR TEST_TOOLS=18
 . "$(dirname "$0")/../lib.sh"
 
-MAJOR=17
 bold=$'\033[1m' plain=$'\033[0m'
 [ -t 1 ] && [ -z "${NO_COLOR:-}" ] || bold='' plain=''
 step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
