@@ -201,7 +201,8 @@ drop_root() {
 
 # Root's checkout is closed to $TEST_USER: the test runs in a copy of it, which goes when it ends.
 run_in_copy() {
-    local as=() status=0
+    local as=() status=0 me
+    me=$(realpath "$0")
     while [ "$1" != -- ]; do
         as+=("$1")
         shift
@@ -213,7 +214,7 @@ run_in_copy() {
     chmod 755 "$OPEN_COPY"
     "$ROOT/tests/tools/open-copy" "$OPEN_COPY/tree" >&2 || exit 1
     TEST_BIN=${TEST_BIN/#"$ROOT"/"$OPEN_COPY/tree"} "${as[@]}" \
-        bash "$OPEN_COPY/tree/tests/${0##*/tests/}" "$@" || status=$?
+        bash "$OPEN_COPY/tree/${me#"$ROOT"/}" "$@" || status=$?
     exit $status
 }
 
