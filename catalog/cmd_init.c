@@ -145,21 +145,16 @@ struct init_config init_pins(const struct init *i)
 
 /* ---- what was asked for ---- */
 
-/* A file that init is to write need not be there: then nothing is read. */
 static int load_settings(struct init *i, const struct options *o, struct err *e)
 {
     const char *config = o->config != NULL ? o->config : os_env("WALDEN_CONFIG");
-    struct stat st;
     int rc;
 
     i->config_given = config;
     if (place_absolute(i->config, config != NULL ? config : SETTINGS_FILE, e) != 0)
         return -1;
-    rc = os_stat(i->config, &st, e);
-    if (rc < 0)
-        return -1;
-    i->s.config = rc == 0 ? i->config : "/dev/null";
-    rc = command_settings(&i->s, &i->msg, e);
+    i->s.config = i->config;
+    rc = command_settings_as(&i->s, SETTINGS_AUTHOR, &i->msg, e);
     i->s.config = i->config;
     return rc;
 }

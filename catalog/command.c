@@ -136,7 +136,13 @@ int command_parse(const struct opt_program *prog, const struct opt_set *sets, si
 
 int command_settings(struct settings *s, const struct msg *m, struct err *e)
 {
-    if (settings_load(s, environ, SETTINGS_PROGRAM, e) != 0)
+    return command_settings_as(s, SETTINGS_PROGRAM, m, e);
+}
+
+int command_settings_as(struct settings *s, enum settings_reader reader, const struct msg *m,
+                        struct err *e)
+{
+    if (settings_load(s, environ, reader, e) != 0)
         return -1;
     for (size_t i = 0; i < s->warnings.n; i++)
         msg_warn(m, "%s", s->warnings.v[i]);

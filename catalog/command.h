@@ -74,6 +74,8 @@ int command_print_help(const struct opt_program *prog, const struct opt_set *set
 /* Reads environment and file, and prints the warnings.  0 or -1. */
 int command_settings(struct settings *s, const struct msg *m, struct err *e)
     __attribute__((warn_unused_result));
+int command_settings_as(struct settings *s, enum settings_reader reader, const struct msg *m,
+                        struct err *e) __attribute__((warn_unused_result));
 
 /* Sets one setting as if its flag had been given; key must be one of the table. */
 int command_set(struct settings *s, const char *key, const char *value, struct err *e)

@@ -539,7 +539,7 @@ int settings_load(struct settings *s, char *const *env, enum settings_reader rea
         return err_set(e, ERR_CONFIG, "configuration file \"%s\" is not an absolute path",
                        s->config);
     }
-    return load_file(s, reader, !chosen, e);
+    return load_file(s, reader, !chosen || reader == SETTINGS_AUTHOR, e);
 }
 
 int settings_need(const struct settings *s, const char *key, struct err *e)

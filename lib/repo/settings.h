@@ -120,6 +120,7 @@ struct settings {
 
 enum settings_reader {
     SETTINGS_PROGRAM, /* every part of the file must be right */
+    SETTINGS_AUTHOR,  /* the same, but it will write the file, which need not be there */
     SETTINGS_HOOK     /* the main part must be right, sections are not read */
 };
 
