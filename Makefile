@@ -251,7 +251,7 @@ test-long: all dev-all fuzz-if-clang
 # The end-to-end tests of hooks, backup and restore with the ARM programs, under qemu (as root).
 test-cross: test-packages
 	@tests/setup cross
-	$(Q)for t in aarch64 armv7 armv6; do $(MAKE) cross TARGET=$$t; done
+	$(Q)for t in aarch64 armv7 armv6; do $(MAKE) TARGET=$$t cross unit-programs; done
 	$(Q)for t in aarch64 armv7 armv6; do tests/run --on $$t; done
 bench: all test-packages
 	@bench/run
