@@ -14,7 +14,9 @@ static int digest_write(struct sink *s, const uint8_t *bytes, size_t len, struct
     struct digest *d = (struct digest *)s;
 
     d->bytes += len;
-    if (d->fast)
+    if (d->kind == DIGEST_IS_WIDE)
+        poly1305_update(&d->state.wide, bytes, len);
+    else if (d->kind == DIGEST_IS_FAST)
         (void)crypto_onetimeauth_update(&d->state.poly, bytes, len); /* cannot fail */
     else
         (void)crypto_generichash_update(&d->state.strong, bytes, len); /* cannot fail */
@@ -27,7 +29,7 @@ static const struct sink_ops digest_ops = {"digest", digest_write, sink_finish_n
 void digest_init_strong(struct digest *d, enum sink_phase phase)
 {
     sink_init(&d->sink, &digest_ops, phase);
-    d->fast = false;
+    d->kind = DIGEST_IS_STRONG;
     d->bytes = 0;
     (void)crypto_generichash_init(&d->state.strong, NULL, 0, DIGEST_STRONG); /* sizes are right */
 }
@@ -35,9 +37,12 @@ void digest_init_strong(struct digest *d, enum sink_phase phase)
 void digest_init_fast(struct digest *d, const uint8_t key[DIGEST_FAST_KEY], enum sink_phase phase)
 {
     sink_init(&d->sink, &digest_ops, phase);
-    d->fast = true;
+    d->kind = poly1305_is_fast() ? DIGEST_IS_WIDE : DIGEST_IS_FAST;
     d->bytes = 0;
-    (void)crypto_onetimeauth_init(&d->state.poly, key); /* cannot fail */
+    if (d->kind == DIGEST_IS_WIDE)
+        poly1305_init(&d->state.wide, key);
+    else
+        (void)crypto_onetimeauth_init(&d->state.poly, key); /* cannot fail */
     memcpy(d->outer_key, key + 32, sizeof d->outer_key);
 }
 
@@ -54,7 +59,10 @@ void digest_get_fast(struct digest *d, uint64_t a, uint64_t b, uint8_t out[DIGES
     memcpy(m, label, sizeof label - 1);
     put_u64(m + sizeof label - 1, a);
     put_u64(m + sizeof label - 1 + 8, b);
-    (void)crypto_onetimeauth_final(&d->state.poly, m + sizeof label - 1 + 16); /* cannot fail */
+    if (d->kind == DIGEST_IS_WIDE)
+        poly1305_final(&d->state.wide, m + sizeof label - 1 + 16);
+    else
+        (void)crypto_onetimeauth_final(&d->state.poly, m + sizeof label - 1 + 16); /* cannot fail */
     (void)crypto_generichash(out, DIGEST_FAST, m, sizeof m, d->outer_key, sizeof d->outer_key);
 }
 

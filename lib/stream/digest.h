@@ -12,6 +12,7 @@
 #include <sodium.h>
 #include <stdbool.h>
 
+#include "stream/poly1305.h"
 #include "stream/sink.h"
 
 enum { DIGEST_STRONG = 32, DIGEST_FAST = 16, DIGEST_FAST_KEY = 64, DIGEST_SHA256 = 32 };
@@ -22,11 +23,12 @@ void digest_strong(uint8_t out[DIGEST_STRONG], const uint8_t *bytes, size_t len)
 /* Observers: pass bytes through, or end a chain when nothing is linked behind them. */
 struct digest {
     struct sink sink;
-    bool fast;
+    enum { DIGEST_IS_STRONG, DIGEST_IS_FAST, DIGEST_IS_WIDE } kind; /* wide: fast, and AVX2 */
     uint64_t bytes;
     union {
         crypto_generichash_state strong;
         crypto_onetimeauth_state poly;
+        struct poly1305 wide;
     } state;
     uint8_t outer_key[32];
 };
