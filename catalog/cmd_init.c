@@ -28,7 +28,10 @@ struct options {
     bool encrypt;
     bool group;
     bool apply;
+    bool accept_beyond;
 };
+
+enum { SAID_MAX = 64 * 1024 };
 
 #define AT(field) offsetof(struct options, field)
 
@@ -58,6 +61,10 @@ static const struct opt options[] = {
      .kind = OPT_FLAG,
      .offset = AT(encrypt),
      .help = "seal all that is stored; makes host.key, recovery.key and recovery.pub"},
+    {.name = "accept_beyond",
+     .kind = OPT_FLAG,
+     .offset = AT(accept_beyond),
+     .help = "with --encrypt: believe plain WAL, too, that lies behind the server's own"},
     {.name = "key_dir",
      .kind = OPT_TEXT,
      .arg = "DIR",
@@ -271,6 +278,7 @@ static int prepare(struct init *i, const struct options *o, struct err *e)
     i->encrypt = o->encrypt;
     i->group = o->group;
     i->apply = o->apply;
+    i->accept_beyond = o->accept_beyond;
     i->key_dir_given = o->key_dir;
     if (set_flags(i, o, repo, secret, e) != 0 || load_settings(i, o, e) != 0 ||
         settings_need(&i->s, "repo", e) != 0 || place_absolute(i->repo, i->s.repo, e) != 0 ||
@@ -376,7 +384,8 @@ static int say_repository(const struct init *i, struct buf *b, struct err *e)
                 i->repo, id, i->sealed ? ", sealed" : "", i->s.cluster, (unsigned)i->server.major,
                 (unsigned long long)i->server.system_id, size, i->config) != 0)
         return -1;
-    if (i->sealed && buf_fmt(b, e, "host key       %s\n", i->host_path) != 0)
+    if (i->sealed && (buf_fmt(b, e, "host key       %s\n", i->host_path) != 0 ||
+                      buf_add(b, i->said.p, i->said.len, e) != 0))
         return -1;
     if (!i->server.checksums &&
         buf_str(b, "note           the server has no data checksums; pg_checksums can add them\n",
@@ -478,6 +487,7 @@ int cmd_init(int argc, char **argv)
         return STATUS_PROBLEM;
     i->msg = (struct msg){program.name, MSG_NORMAL};
     i->lock = -1;
+    buf_init(&i->said, SAID_MAX);
     i->store.root = (struct os_root)OS_ROOT_INIT;
     settings_init(&i->s);
     status = prepare(i, &o, &e) == 0 && make(i, &e) == 0 && report(i, &e) == 0
@@ -488,6 +498,7 @@ int cmd_init(int argc, char **argv)
     settings_fini(&i->s);
     key_host_wipe(&i->host);
     key_recovery_wipe(&i->recovery);
+    buf_fini(&i->said);
     free(i);
     return status;
 }

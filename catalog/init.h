@@ -27,6 +27,7 @@ struct init {
     bool encrypt;
     bool group;
     bool apply;
+    bool accept_beyond;
     const char *config_given;
     const char *key_dir_given;
     struct pgconn_opts connect;
@@ -55,6 +56,7 @@ struct init {
     struct key_recovery recovery;
     struct key_public public_key;
     unsigned changes; /* how many files were written */
+    struct buf said;  /* lines of the report about what was sealed */
 };
 
 /* init_repo: the directory, the marker, the lineage. */

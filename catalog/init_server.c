@@ -71,6 +71,15 @@ int init_server_offline(struct init_server *s, const char *pgdata, struct err *e
     s->segment_size = control.segsize;
     s->checksums = control.checksums != 0;
     s->wal_minimal = control.wal_level == 0;
+    /* Of a server that runs or crashed, this only says where its last checkpoint was. */
+    s->has_position =
+        control.state == CONTROL_SHUT_DOWN || control.state == CONTROL_SHUT_DOWN_IN_RECOVERY;
+    s->timeline = control.tli;
+    s->position = control.checkpoint;
+    if (control.min_recovery > s->position) {
+        s->position = control.min_recovery;
+        s->timeline = control.min_recovery_tli;
+    }
     return 0;
 }
 
@@ -82,6 +91,18 @@ static const char facts_sql[] =
     " (select data_page_checksum_version from pg_catalog.pg_control_init()) <> 0,"
     " pg_catalog.pg_is_in_recovery(),"
     " (select setting from pg_catalog.pg_settings where name = 'data_directory')";
+
+/* A standby's position is what it has received; it may be on a later timeline than its last
+ * restartpoint. */
+static const char where_sql[] =
+    "select case when pg_catalog.pg_is_in_recovery() then"
+    " greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())"
+    " else pg_catalog.pg_current_wal_insert_lsn() end,"
+    " case when pg_catalog.pg_is_in_recovery() then (select"
+    " greatest(r.min_recovery_end_timeline, c.timeline_id)::text from"
+    " pg_catalog.pg_control_recovery() r, pg_catalog.pg_control_checkpoint() c)"
+    " else ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()),"
+    " 1, 8))::bit(32)::int8::text end";
 
 static const char settings_sql[] =
     "select name, setting, source from pg_catalog.pg_settings where name in"
@@ -158,6 +179,33 @@ int init_server_connect(struct init_server *s, const struct pgconn_opts *o, stru
     pgconn_rows_free(r);
     if (rc == 0)
         rc = pgconn_query(s->c, settings_sql, soon(), &s->settings, e);
+    return rc;
+}
+
+int init_server_where(struct init_server *s, const struct pgconn_opts *o, struct err *e)
+{
+    struct pgconn_rows *r = NULL;
+    const char *lsn;
+    uint64_t timeline = 0;
+    int rc;
+
+    if (s->c == NULL && s->has_position)
+        return 0;
+    if (s->c == NULL && init_server_connect(s, o, e) != 0)
+        return -1;
+    rc = pgconn_query(s->c, where_sql, soon(), &r, e);
+    if (rc == 0)
+        rc = column_number(r, 1, UINT32_MAX, &timeline, e);
+    if (rc == 0) {
+        lsn = pgconn_value(r, 0, 0);
+        rc = lsn == NULL ? err_set(e, ERR_REFUSED, "the server does not tell where its WAL ends")
+                         : parse_lsn(lsn, &s->position, e);
+    }
+    pgconn_rows_free(r);
+    if (rc == 0) {
+        s->timeline = (uint32_t)timeline;
+        s->has_position = true;
+    }
     return rc;
 }
 

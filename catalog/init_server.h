@@ -21,7 +21,10 @@ struct init_server {
     uint32_t segment_size;
     bool checksums;
     bool in_recovery;
-    bool wal_minimal;         /* wal_level is minimal: nothing that can be archived */
+    bool wal_minimal;  /* wal_level is minimal: nothing that can be archived */
+    bool has_position; /* where its WAL ends is known: */
+    uint32_t timeline;
+    uint64_t position;
     char data_dir[PLACE_MAX]; /* "" when not known, or not on this host */
 };
 
@@ -33,6 +36,11 @@ int init_server_offline(struct init_server *s, const char *pgdata, struct err *e
 int init_server_connect(struct init_server *s, const struct pgconn_opts *o, struct err *e)
     __attribute__((warn_unused_result));
 void init_server_close(struct init_server *s);
+
+/* Looks where the server's WAL ends now: no segment behind that can be its own.  From pg_control
+ * when it is shut down, else from the server, which is connected to when it was not yet. */
+int init_server_where(struct init_server *s, const struct pgconn_opts *o, struct err *e)
+    __attribute__((warn_unused_result));
 
 /* The commands that the server runs. */
 struct init_commands {

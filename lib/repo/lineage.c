@@ -210,7 +210,7 @@ static int read_plain(struct sealed_from *s, const struct record *r, const struc
     if (o == NULL || record_expect(r, line, 4, e) != 0)
         return -1;
     if (parse_u32(line->word[1], KIND_SEGMENT, KIND_LAST, &o->kind, &bad) != 0 ||
-        strlen(line->word[2]) > FRAME_NAME_MAX)
+        strlen(line->word[2]) > SEALED_FROM_NAME)
         return record_bad(r, "an object of an impossible kind or name", e);
     (void)snprintf(o->name, sizeof o->name, "%s", line->word[2]);
     return record_bytes(r, line, 3, o->digest, sizeof o->digest, e);
@@ -313,14 +313,26 @@ static bool is_older(const struct sealed_from *s, const struct frame_head *head)
     return false;
 }
 
+/* The name that the record knows an object by. */
+static void recorded_name(const struct frame_head *head, char out[SEALED_FROM_NAME + 1])
+{
+    const char *job = head->kind == KIND_DUMP ? strrchr(head->place, '/') : NULL;
+
+    (void)snprintf(out, SEALED_FROM_NAME + 1, "%.*s%s%s", FRAME_NAME_MAX,
+                   job == NULL ? "" : job + 1, job == NULL ? "" : "/", head->name);
+}
+
 enum trust_covered sealed_from_covers(const struct sealed_from *s, const struct frame_head *head,
                                       uint8_t digest[DIGEST_STRONG])
 {
+    char name[SEALED_FROM_NAME + 1];
+
     if (is_older(s, head))
         return TRUST_COVERED;
+    recorded_name(head, name);
     for (size_t i = 0; i < s->objects.n; i++)
         if (s->objects.v[i].kind == (uint32_t)head->kind &&
-            strcmp(s->objects.v[i].name, head->name) == 0) {
+            strcmp(s->objects.v[i].name, name) == 0) {
             memcpy(digest, s->objects.v[i].digest, DIGEST_STRONG);
             return TRUST_BY_DIGEST;
         }

@@ -64,9 +64,11 @@ struct sealed_from_timeline {
     uint32_t timeline;
     uint64_t lsn;
 };
+/* A dump's name is its job's, a slash, and its own. */
+enum { SEALED_FROM_NAME = 2 * FRAME_NAME_MAX + 1 };
 struct sealed_from_object {
     uint32_t kind; /* enum object_kind */
-    char name[FRAME_NAME_MAX + 1];
+    char name[SEALED_FROM_NAME + 1];
     uint8_t digest[DIGEST_STRONG];
 };
 VEC_DECLARE(sealed_from_timelines, struct sealed_from_timeline);
@@ -89,9 +91,9 @@ int sealed_from_write(struct buf *b, const struct sealed_from *s, const struct l
                       const struct key_host *signer, struct err *e)
     __attribute__((warn_unused_result));
 
-/* Whether a plain object is genuine; the digest it must have for TRUST_BY_DIGEST.  Only kind and
- * name are believed, which the reader compares with what it asked for: whoever forges a plain
- * object chooses every other field of its header. */
+/* Whether a plain object is genuine; the digest it must have for TRUST_BY_DIGEST.  Only kind, name
+ * and, for a dump, place are believed, which the reader compares with what it asked for: whoever
+ * forges a plain object chooses every other field of its header. */
 enum trust_covered sealed_from_covers(const struct sealed_from *s, const struct frame_head *head,
                                       uint8_t digest[DIGEST_STRONG]);
 

@@ -100,6 +100,15 @@ static int open_direct(struct pack *p, const struct pack_set *set, unsigned need
     return rc == 0 ? 0 : err_context(e, "\"%s\"", p->file.shown);
 }
 
+/* What a plain file brings along is as genuine as the file, and that was judged when the set was
+ * loaded (FORMAT.md section 6: by the digest of the whole). */
+static enum trust_covered with_its_file(const void *arg, const struct frame_head *head,
+                                        uint8_t digest[SECRET_KEY])
+{
+    (void)arg, (void)head, (void)digest;
+    return TRUST_COVERED;
+}
+
 static int open_moved(struct pack *p, const struct pack_set *set, const struct pack_place *place,
                       unsigned need, struct object_reader *scratch, struct err *e)
 {
@@ -110,10 +119,13 @@ static int open_moved(struct pack *p, const struct pack_set *set, const struct p
     char name[PACK_NAME_MAX];
     struct object_want want = {
         .kind = KIND_PACK, .name = name, .system_id = set->repo->where.system_id};
+    struct trust trust = set->repo->trust;
     int rc;
 
+    if (h->plain)
+        trust.covers = with_its_file;
     pack_name(name, p->id, false);
-    if (object_open(scratch, &source, &set->repo->trust, &want, e) != 0)
+    if (object_open(scratch, &source, &trust, &want, e) != 0)
         return -1;
     rc = take(p, set, need, scratch, e);
     object_close(scratch);

@@ -54,6 +54,7 @@ static int read_compacted(struct pack_set *s, uint32_t i, struct object_reader *
         rc = object_open(scratch, &o.source, &repo->trust, &want, e);
     if (rc == 0) {
         h->body_at = scratch->body_at;
+        h->plain = !scratch->head.sealed;
         rc = add_places(s, i, &scratch->tail, e);
         object_close(scratch);
     }

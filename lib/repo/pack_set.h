@@ -26,6 +26,7 @@ struct pack_holder {
     bool compacted;
     bool excluded;       /* condemned: treated as absent */
     bool lost;           /* compacted, and unreadable */
+    bool plain;          /* compacted, and not sealed */
     uint32_t generation; /* 0 for a pack that is no compaction */
     uint64_t body_at;    /* compacted */
 };

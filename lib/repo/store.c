@@ -286,6 +286,25 @@ int store_each_object(struct store *s, const struct store_lineage *l, enum objec
     return each_name(s, path, false, fn, arg, e);
 }
 
+int store_each_job(struct store *s, const struct store_lineage *l, store_each_fn fn, void *arg,
+                   struct err *e)
+{
+    char path[STORE_PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%.64s/dump", l->cluster);
+    return each_name(s, path, true, fn, arg, e);
+}
+
+int store_each_dump(struct store *s, const struct store_lineage *l, const char *job,
+                    store_each_fn fn, void *arg, struct err *e)
+{
+    struct store_name n = {.kind = KIND_DUMP, .job = job};
+    char path[STORE_PATH_MAX];
+
+    object_dir(l, &n, path);
+    return each_name(s, path, false, fn, arg, e);
+}
+
 /* Small pieces are gathered: an SD card and a system call both like large writes.  The kernel is
  * asked to start writing at once, so that the disk works while the next piece is compressed. */
 static int put_flush(struct store_put *put, struct err *e)

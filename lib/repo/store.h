@@ -101,6 +101,12 @@ int store_each_wal(struct store *s, const struct store_lineage *l, uint32_t time
 int store_each_object(struct store *s, const struct store_lineage *l, enum object_kind kind,
                       store_each_fn fn, void *arg, struct err *e);
 
+/* The jobs that have dumps, and the names in one job's directory. */
+int store_each_job(struct store *s, const struct store_lineage *l, store_each_fn fn, void *arg,
+                   struct err *e);
+int store_each_dump(struct store *s, const struct store_lineage *l, const char *job,
+                    store_each_fn fn, void *arg, struct err *e);
+
 /* --- writing --- */
 
 struct store_writer {

@@ -363,7 +363,14 @@ test_seal_later() {
     archive "$dir/w.conf" "${SEGMENTS[0]}"
     printf '1\t0/3000000\tno recovery target specified\n' >"$SCRATCH/$WAL/00000002.history"
     ok 'plain: a history' archive "$dir/w.conf" 00000002.history
-    ok 'encryption comes later' walden init --config w.conf --encrypt -D "$DATA"
+    exits 4 'a history that the server has not come to: encryption is refused' \
+        walden init --config w.conf --encrypt -D "$DATA"
+    like "$ERR" '00000002.history.*cannot be this server.s.*timeline 1' 'it says which, and why'
+    nok 'nothing is sealed yet' grep -q '^recipient' r/walden-repo
+    ok 'the hook still works' archive "$dir/w.conf" "${SEGMENTS[0]}"
+    ok 'encryption comes later' walden init --config w.conf --encrypt -D "$DATA" --accept-beyond
+    like "$OUT" '^sealed from    [0-9A-F]+/[0-9A-F]+ on timeline 1; ' 'it shows from where'
+    like "$OUT" '^plain objects  1 that' 'and how much else is believed'
     like "$(cat r/main/*/sealed)" "^from 00000001 " 'the record says from where'
     like "$(cat r/main/*/sealed)" "^plain 3 00000002.history [0-9a-f]{64}$" 'and names the history'
     like "$(cat w.conf)" "^sealed_from = " 'it is pinned'

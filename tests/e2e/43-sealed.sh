@@ -282,6 +282,71 @@ test_later() {
     nok 'nothing was delivered meanwhile' test -e "$SCRATCH/no"
 }
 
+# ---- base backups across the change -------------------------------------------------------------
+
+# comes_back NAME LABEL ROWS ARGUMENT...: a restore of that backup ends with that many rows.
+comes_back() {
+    local name=$1 label=$2 rows=$3
+    shift 3
+    ok "$name: restored" walden restore --config "$(w_open_conf change)" -D "$SCRATCH/$name.data" \
+        --backup "$label" --state-dir "$SCRATCH/restore.state" "$@"
+    pg_adopt "$name" "$major" "$SCRATCH/$name.data"
+    ok "$name: the server comes up" pg_start "$name"
+    wait_for 30 at_its_end "$name"
+    is "$(pg_sql "$name" 'select count(*) from kept')" "$rows" "$name: with its rows"
+    pg_drop "$name"
+}
+at_its_end() { [ "$(pg_sql "$1" "select pg_is_in_recovery() and pg_get_wal_replay_pause_state() = 'not paused'")" = f ]; }
+
+# A base backup from before encryption, with its WAL, stays restorable; one after it is sealed.
+test_backups() {
+    local before after pack record
+    pg_init change "$major" --wal-segsize=1 || bail initdb
+    w_init change "$(pg_data change)" || bail init
+    pg_archive change "$(w_archive_command change)"
+    pg_start change || bail 'no server'
+    pg_sql change "create table kept as select '$ROW'::text as x from generate_series(1, 1000)" >/dev/null
+    ok 'a base backup of a plain repository' pg_env change walden backup --config "$(w_conf change)" --fast
+    before=$(find "$(w_repo change)" -path '*/backup/*' -type f -printf '%f')
+    pg_sql change 'insert into kept select x from kept limit 500'
+    pg_switch change >/dev/null
+    mkdir -p "$(w_repo change)/main/drill"
+    : >"$(w_repo change)/main/drill/planted"
+    # Against the server that runs, which tells where its WAL ends.
+    ok 'encryption is switched on under a running server' pg_env change walden init --encrypt \
+        --repo "$(w_repo change)" --config "$(w_conf change)"
+    like "$OUT" '^sealed from    [0-9A-F]+/[0-9A-F]+ on timeline 1' 'it shows from where'
+    like "$OUT" '^plain objects  [0-9]+ that' 'and how much else is believed'
+    like "$ERR" 'not taken for a drill record' 'not what only looks like something'
+    w_take_key change
+    record=$(cat "$(w_repo change)"/main/*/sealed)
+    like "$record" "^plain 5 $before [0-9a-f]{64}$" 'the record names the manifest'
+    for pack in $(cd "$(w_repo change)" && find . -path '*/pack/*' -type f -printf '%f '); do
+        like "$record" "^plain 6 $pack [0-9a-f]{64}$" 'and each pack'
+    done
+    unlike "$record" planted 'and nothing else'
+    pg_sql change 'insert into kept select x from kept limit 700'
+    ok 'a base backup into the sealed repository' pg_env change walden backup --config "$(w_conf change)" --fast
+    after=$(find "$(w_repo change)" -path '*/backup/*' -type f ! -name "$before" -printf '%f')
+    pg_sql change 'insert into kept select x from kept limit 300'
+    pg_switch change >/dev/null
+    pg_stop change
+    ok 'list shows both' walden list --config "$(w_conf change)"
+    like "$OUT" "$before" 'the old one'
+    like "$OUT" "$after" 'and the new one'
+    ok 'all of it is sound' walden verify --config "$(w_open_conf change)"
+    comes_back old "$before" 1000 --target-immediate --target-action promote
+    comes_back over "$before" 2500 --become-primary
+    comes_back new "$after" 2500 --become-primary
+    # A pack of before that was changed is refused.
+    pack=$(find "$(w_repo change)" -path "*/pack/*" -type f -name "$(sed -n 's/^plain 6 \([^ ]*\) .*/\1/p' <<<"$record" | head -n 1)")
+    chmod u+w "$pack"
+    flip_byte "$pack" 300 1
+    nok 'a plain pack that was changed: found' walden verify --config "$(w_open_conf change)"
+    nok 'and not restored from' walden restore --config "$(w_open_conf change)" -D "$SCRATCH/changed.data" \
+        --backup "$before" --state-dir "$SCRATCH/restore.state"
+}
+
 major=$(pg_majors | tail -n 1)
 keep=$SCRATCH/keep
 server
@@ -298,4 +363,5 @@ ok 'another repository archives the same' in_data main \
     walden-archive --config "$SCRATCH/test.conf" "$keep/${segments[0]}"
 test_storage
 test_later
+test_backups
 done_testing

@@ -83,7 +83,7 @@ test_forged_place() {
     mkdir -p "$(w_repo later)/main/$system_id/wal/00000001/FFFFFFFE"
     : >"$(w_repo later)/main/$system_id/wal/00000001/FFFFFFFE/00000001FFFFFFFE00000001"
     ok 'encryption is switched on' w_init later "$data" --encrypt
-    like "$(cat "$SCRATCH/.init")" 'not taken for a segment' 'a planted name is told'
+    like "$(cat "$SCRATCH/.init")" 'not taken for a WAL segment' 'a planted name is told'
     unlike "$(cat "$(w_repo later)/main/$system_id/sealed")" '^from .*FFFFFFFE' \
         'and does not move the place from which all is sealed'
     rm -r "$(w_repo later)/main/$system_id/wal/00000001/FFFFFFFE"
@@ -115,6 +115,51 @@ test_forged_place() {
     cp "$SCRATCH/cluster" "$cluster"
     cp "$SCRATCH/sealed-object" "$object"
     ok 'all is right again' fetch "$conf" "$file"
+}
+
+# A whole, forged segment far ahead, planted before encryption is switched on, would have every plain
+# object before it believed.
+test_planted_ahead() {
+    local far=000000010000007F00000001 wal cut
+    w_init ahead "$data" || bail init
+    push "$(w_conf ahead)" "${segments[0]}" || bail push
+    wal=$(w_repo ahead)/main/$system_id/wal/00000001
+    mkdir -p "$wal/0000007F"
+    cp "$(w_object ahead "${segments[0]}")" "$wal/0000007F/$far"
+    patch "$wal/0000007F/$far" 32 'Q<' $((0x7F00100000))
+    patch "$wal/0000007F/$far" 56 a24 "$far"
+    ok 'a forged segment far ahead is a whole object' fetch "$(w_conf ahead)" "$far"
+    exits 4 'encryption is refused' walden init --repo "$(w_repo ahead)" --config "$(w_conf ahead)" \
+        --pgdata "$data" --encrypt
+    like "$ERR" "\"$far\".* cannot be this server's" 'it names the segment'
+    like "$ERR" 'hint: .*--accept-beyond' 'and what to do'
+    ok 'until then the hook goes on' push "$(w_conf ahead)" "${segments[1]}"
+    # Where a server that crashed ends, only the server can tell.
+    cut=$SCRATCH/crashed
+    mkdir -p "$cut/global"
+    cp "$data/global/pg_control" "$cut/global/"
+    cp "$data/PG_VERSION" "$cut/"
+    perl -e 'open(my $f, "+<:raw", $ARGV[0]) or die; local $/; my $b = <$f>;
+        substr($b, 16, 4) = pack("V", 6);
+        my @t = map { my $c = $_; $c = $c & 1 ? ($c >> 1) ^ 0x82F63B78 : $c >> 1 for 1 .. 8; $c } 0 .. 255;
+        for my $n (200 .. 400) {
+            my $crc = sub { my $c = 0xFFFFFFFF; $c = $t[($c ^ $_) & 255] ^ ($c >> 8) for unpack("C*", $_[0]); $c ^ 0xFFFFFFFF };
+            my $old = do { open(my $o, "<:raw", $ARGV[1]); local $/; <$o> };
+            next if unpack("V", substr($old, $n, 4)) != $crc->(substr($old, 0, $n));
+            substr($b, $n, 4) = pack("V", $crc->(substr($b, 0, $n)));
+            seek($f, 0, 0); print $f $b; exit 0;
+        }
+        exit 1' "$cut/global/pg_control" "$data/global/pg_control" || bail 'no crash'
+    rm -r "$wal/0000007F"
+    exits 3 'a server that crashed: nobody can tell where it ends' \
+        env PGHOST="$SCRATCH/nowhere" walden init --repo "$(w_repo ahead)" --config "$(w_conf ahead)" \
+        --pgdata "$cut" --encrypt
+    like "$ERR" 'hint: .*start the server' 'it says what to do'
+    ok 'without it encryption is switched on' walden init --repo "$(w_repo ahead)" \
+        --config "$(w_conf ahead)" --pgdata "$data" --encrypt
+    like "$(cat "$(w_repo ahead)/main/$system_id/sealed")" \
+        "^from 00000001 $(perl -e 'printf "%X/%X", 0, (hex(substr($ARGV[0], -4)) + 1) << 20' "${segments[1]}")$" \
+        'from the last segment that was there on'
 }
 
 # In a plain repository nothing proves who wrote it; what cannot be right is refused all the same.
@@ -221,6 +266,7 @@ test_texts() {
 
 make_wal
 test_forged_place
+test_planted_ahead
 test_sizes
 test_files
 test_names

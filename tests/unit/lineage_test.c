@@ -186,15 +186,38 @@ static enum trust_covered asks(const struct sealed_from *s, enum object_kind kin
 static void fill(struct sealed_from *s, struct err *e)
 {
     struct sealed_from_object o = {.kind = KIND_HISTORY, .name = "00000002.history"};
+    struct sealed_from_object nightly = {.kind = KIND_DUMP, .name = "nightly/20261120"};
+    struct sealed_from_object weekly = {.kind = KIND_DUMP, .name = "weekly/20261120"};
 
     sealed_from_init(s);
     memset(o.digest, 5, sizeof o.digest);
+    memset(nightly.digest, 6, sizeof nightly.digest);
+    memset(weekly.digest, 7, sizeof weekly.digest);
     OK(sealed_from_timelines_push(&s->timelines, (struct sealed_from_timeline){1, 0x3000000}, e) ==
                0 &&
            sealed_from_timelines_push(&s->timelines, (struct sealed_from_timeline){2, 0x5000000},
                                       e) == 0 &&
-           sealed_from_objects_push(&s->objects, o, e) == 0,
+           sealed_from_objects_push(&s->objects, o, e) == 0 &&
+           sealed_from_objects_push(&s->objects, nightly, e) == 0 &&
+           sealed_from_objects_push(&s->objects, weekly, e) == 0,
        "a record is made");
+}
+
+/* Jobs may have dumps of one name; the place, which the reader compares, tells them apart. */
+static void test_dump(const struct sealed_from *s)
+{
+    struct frame_head h = {.kind = KIND_DUMP, .name = "20261120", .place = "main/dump/nightly"};
+    uint8_t digest[DIGEST_STRONG] = {0};
+
+    OK(sealed_from_covers(s, &h, digest) == TRUST_BY_DIGEST && digest[0] == 6, "a named dump");
+    (void)snprintf(h.place, sizeof h.place, "main/dump/weekly");
+    OK(sealed_from_covers(s, &h, digest) == TRUST_BY_DIGEST && digest[0] == 7,
+       "that of another job has a digest of its own");
+    (void)snprintf(h.place, sizeof h.place, "main/dump/other");
+    OK(sealed_from_covers(s, &h, digest) == TRUST_NOT_COVERED, "no other job's");
+    h.kind = KIND_PACK;
+    (void)snprintf(h.name, sizeof h.name, "nightly/20261120");
+    OK(sealed_from_covers(s, &h, digest) == TRUST_NOT_COVERED, "nor another kind");
 }
 
 /* With segments of 16 MB. */
@@ -221,7 +244,7 @@ static void test_sealed_from(void)
     buf_init(&b, RECORD_MAX);
     OK(sealed_from_write(&b, &s, &l, &hosts[0], &e) == 0 &&
            sealed_from_read(&back, &l, &t, buf_text(&b), b.len, "sealed", &e) == 0 &&
-           back.timelines.n == 2 && back.objects.n == 1,
+           back.timelines.n == 2 && back.objects.n == 3,
        "the record reads back: %s", e.msg);
     OK(asks(&back, KIND_SEGMENT, OLD, 1, 0x2000000) == TRUST_COVERED, "a segment before it");
     OK(asks(&back, KIND_SEGMENT, NEW, 1, 0x3000000) == TRUST_NOT_COVERED, "not the one at it");
@@ -237,6 +260,7 @@ static void test_sealed_from(void)
     OK(asks(&back, KIND_HISTORY, "00000003.history", 3, 0) == TRUST_NOT_COVERED, "no other one");
     OK(asks(&back, KIND_MANIFEST, "00000002.history", 2, 0) == TRUST_NOT_COVERED,
        "nor another kind of that name");
+    test_dump(&back);
     OK(sealed_from_read(&back, &other, &t, buf_text(&b), b.len, "sealed", &e) != 0,
        "it is not that of another lineage: %s", e.msg);
     for (size_t i = 0; i < b.len; i++) {
