@@ -77,6 +77,8 @@ static int show_problem(const struct problem *p, struct buf *out, struct err *e)
         [PROBLEM_LINEAGE] = "LINEAGE",
         [PROBLEM_NO_PACK] = "MISSING PACK",
         [PROBLEM_BACKUP] = "BACKUP",
+        [PROBLEM_RECIPIENT] = "RECIPIENT",
+        [PROBLEM_LATER] = "note",
         [PROBLEM_TEMP] = "note",
     };
     char name[PROBLEM_PATH_MAX];

@@ -9,6 +9,7 @@
 #include "pg/join.h"
 #include "repo/manifest_read.h"
 #include "repo/pack_set.h"
+#include "repo/recipients.h"
 
 void backup_list_init(struct backup_list *l)
 {
@@ -42,7 +43,8 @@ struct reading {
     struct backup_list *list;
     struct repo *repo;
     struct problems *problems;
-    const struct pack_set *set; /* NULL: packs are not looked for */
+    const struct pack_set *set;         /* NULL: packs are not looked for */
+    const struct object_reader *reader; /* where the manifest is open */
 };
 
 static int complain(struct reading *r, const char *label, enum problem_kind kind, const char *what,
@@ -136,11 +138,33 @@ static int look_for_packs(struct reading *r, struct backup_item *b, const uint8_
     return complain(r, b->label, PROBLEM_BACKUP, what, then, e);
 }
 
+/* 0 somebody can open it, 1 nobody can, -1. */
+static int check_recipients(struct reading *r, const char *label, struct err *why, struct err *e)
+{
+    char who[RECIPIENTS_WHO];
+    char name[PROBLEM_PATH_MAX];
+    struct problem one = {.name = name};
+    struct recipients_text said;
+    enum recipients to = recipients_check(r->repo, &r->reader->head, &r->reader->keys, who);
+
+    if (to == RECIPIENTS_ALL)
+        return 0;
+    (void)snprintf(name, sizeof name, "backup/%.400s", label);
+    if (to != RECIPIENTS_NONE) {
+        recipients_describe(&one, &said, to, who);
+        return problems_add(r->problems, &one, e);
+    }
+    (void)recipients_refuse(name, why);
+    return 1;
+}
+
 static int take(void *arg, const char *label, const struct manifest_public *p, const uint8_t *part,
                 size_t len, const struct err *why, struct err *e)
 {
     struct reading *r = arg;
     struct backup_item *b;
+    struct err closed = {0};
+    int rc;
 
     if (os_signal_check(e) != 0)
         return -1;
@@ -149,6 +173,9 @@ static int take(void *arg, const char *label, const struct manifest_public *p, c
                         "no file or directory of this name belongs here", "no restore uses it", e);
     if (p == NULL)
         return unreadable(r, label, why, e);
+    rc = check_recipients(r, label, &closed, e);
+    if (rc != 0)
+        return rc < 0 ? -1 : unreadable(r, label, &closed, e);
     b = backup_items_add(&r->list->items, e);
     if (b == NULL)
         return -1;
@@ -172,7 +199,7 @@ int backup_list_read(struct backup_list *l, struct repo *repo, bool packs, struc
                      struct object_reader *scratch, struct err *e)
 {
     struct pack_set set;
-    struct reading r = {l, repo, p, NULL};
+    struct reading r = {l, repo, p, NULL, scratch};
     int rc;
 
     if (packs) {

@@ -27,7 +27,7 @@ void problems_fini(struct problems *p)
 
 bool problem_is_note(const struct problem *p)
 {
-    return p->kind == PROBLEM_TEMP;
+    return p->kind == PROBLEM_TEMP || p->kind == PROBLEM_LATER;
 }
 
 bool problem_is_damage(const struct problem *p)
@@ -46,6 +46,8 @@ bool problem_is_damage(const struct problem *p)
     case PROBLEM_LINEAGE:
     case PROBLEM_NO_PACK:
     case PROBLEM_BACKUP:
+    case PROBLEM_RECIPIENT:
+    case PROBLEM_LATER:
     case PROBLEM_TEMP:
     case PROBLEM_KINDS:
         break;
@@ -68,6 +70,8 @@ const char *problem_word(enum problem_kind kind)
         [PROBLEM_LINEAGE] = "lineage",
         [PROBLEM_NO_PACK] = "missing-pack",
         [PROBLEM_BACKUP] = "backup",
+        [PROBLEM_RECIPIENT] = "recipient",
+        [PROBLEM_LATER] = "later-recipient",
         [PROBLEM_TEMP] = "temp",
     };
 
@@ -352,6 +356,8 @@ static void explain(const struct problem *p, const struct coverage *c, char out[
         return;
     case PROBLEM_NO_PACK: /* told with their consequence */
     case PROBLEM_BACKUP:
+    case PROBLEM_RECIPIENT:
+    case PROBLEM_LATER:
     case PROBLEM_KINDS:
         break;
     }
@@ -387,7 +393,7 @@ static void place(struct problem *p, const struct coverage *c)
     const struct coverage_row *r;
 
     if (p->end == p->first || p->at != 0 || p->kind == PROBLEM_SUMMARY || t == NULL ||
-        p->kind == PROBLEM_MISPLACED)
+        p->kind == PROBLEM_MISPLACED || p->kind == PROBLEM_RECIPIENT || p->kind == PROBLEM_LATER)
         return;
     p->at = walname_start(p->first, c->segsize);
     r = coverage_row(c, t, p->first);

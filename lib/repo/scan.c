@@ -7,10 +7,20 @@
 #include "base/parse.h"
 #include "os/signal.h"
 #include "pg/join.h"
+#include "repo/recipients.h"
 #include "repo/store_stray.h"
 
 /* From PostgreSQL's epoch to ours. */
 static const int64_t EPOCH_2000 = INT64_C(946684800) * USEC_PER_SEC;
+
+/* Segments in a row that the same recipients lack. */
+struct addressed {
+    enum recipients to; /* RECIPIENTS_ALL: none */
+    char who[RECIPIENTS_WHO];
+    tli_t tli;
+    uint64_t first;
+    uint64_t end;
+};
 
 /* A scan on its way. */
 struct run {
@@ -20,6 +30,7 @@ struct run {
     struct object_reader *reader;
     struct join join;
     struct wal_summary summary;
+    struct addressed addressed;
     uint32_t tli; /* being listed */
     uint64_t done;
     uint64_t total;
@@ -221,6 +232,65 @@ static int read_summary(struct run *run, const struct walname *n, uint8_t **meta
     return 0;
 }
 
+/* Tells of the segments that were gathered. */
+static int flush_addressed(struct run *run, struct err *e)
+{
+    struct addressed *a = &run->addressed;
+    uint32_t segsize = run->scan->cover.segsize;
+    char text[2 * WALNAME_MAX + 8];
+    struct recipients_text said;
+    struct problem one = {.tli = a->tli, .first = a->first, .end = a->end, .name = text};
+
+    if (a->to == RECIPIENTS_ALL)
+        return 0;
+    walname_segment(text, a->tli, a->first, segsize);
+    if (a->end > a->first + 1) {
+        size_t len = strlen(text);
+
+        memcpy(text + len, " to ", 5);
+        walname_segment(text + len + 4, a->tli, a->end - 1, segsize);
+    }
+    recipients_describe(&one, &said, a->to, a->who);
+    a->to = RECIPIENTS_ALL;
+    return problems_add(&run->scan->problems, &one, e);
+}
+
+/* Notes to whom an object is sealed; ERR_KEY when that is none of the recipients. */
+static int check_addressed(struct run *run, const struct walname *n, const char *leaf,
+                           struct err *e)
+{
+    struct addressed *a = &run->addressed;
+    struct problem one = {.tli = n->tli};
+    struct recipients_text said;
+    char who[RECIPIENTS_WHO];
+    char text[WALNAME_MAX];
+    uint64_t segno;
+    enum recipients to;
+
+    if (!is_chosen(run, n->tli)) /* looked at for another's sake */
+        return 0;
+    to = recipients_check(run->repo, &run->reader->head, &run->reader->keys, who);
+    if (to == RECIPIENTS_NONE)
+        return recipients_refuse(run->reader->source->name, e);
+    if (to == RECIPIENTS_ALL)
+        return 0;
+    if (n->kind != WALNAME_SEGMENT || !walname_segno(n, run->scan->cover.segsize, &segno)) {
+        (void)snprintf(text, sizeof text, "%s", leaf);
+        one.name = text;
+        recipients_describe(&one, &said, to, who);
+        return problems_add(&run->scan->problems, &one, e);
+    }
+    if (a->to == to && a->tli == n->tli && a->end == segno && strcmp(a->who, who) == 0) {
+        a->end++;
+        return 0;
+    }
+    if (flush_addressed(run, e) != 0)
+        return -1;
+    *a = (struct addressed){.to = to, .tli = n->tli, .first = segno, .end = segno + 1};
+    memcpy(a->who, who, sizeof who);
+    return 0;
+}
+
 /* Answers of look. */
 enum { LOOK_GONE = 1, LOOK_LOST = 2 };
 
@@ -252,7 +322,9 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
     *stored = o.source.size;
     rc = object_open(run->reader, &o.source, &run->repo->trust, &want, e);
     if (rc == 0) {
-        rc = unlock(run, e);
+        rc = check_addressed(run, &name, leaf, e);
+        if (rc == 0)
+            rc = unlock(run, e);
         if (rc == 0)
             rc = read_summary(run, &name, meta, branches, e);
         if (rc == 0)
@@ -447,7 +519,8 @@ int scan_lineage(struct scan *s, struct repo *r, const struct scan_how *how,
         read_histories(&run, e) != 0)
         return -1;
     /* Gives each timeline its rows and its place in the tree, for the joins. */
-    if (coverage_finish(&s->cover, e) != 0 || read_segments(&run, e) != 0)
+    if (coverage_finish(&s->cover, e) != 0 || read_segments(&run, e) != 0 ||
+        flush_addressed(&run, e) != 0)
         return -1;
     for (size_t i = 0; i < s->extras.n; i++)
         if (is_chosen(&run, s->extras.v[i].tli) && read_extra(&run, &s->extras.v[i], e) != 0)

@@ -6,6 +6,7 @@
 
 #include "os/signal.h"
 #include "repo/pack_read.h"
+#include "repo/recipients.h"
 
 void verify_packs_init(struct verify_packs *v)
 {
@@ -158,7 +159,32 @@ static int adopt(struct check *c, const struct pack *p, struct err *e)
     return 0;
 }
 
-static int read_file(struct check *c, const struct pack *p, struct err *e)
+/* To whom it is sealed. */
+static int check_recipients(struct check *c, const struct pack *p, const char *file, struct err *e)
+{
+    const struct frame_head head = {.sealed = p->sealed};
+    char who[RECIPIENTS_WHO];
+    char name[PROBLEM_PATH_MAX];
+    struct problem one = {.name = name};
+    struct recipients_text said;
+    struct err why = {0};
+    enum recipients to = recipients_check(c->how->repo, &head, &p->keys, who);
+
+    if (to == RECIPIENTS_ALL)
+        return 0;
+    (void)snprintf(name, sizeof name, "pack/%s", file);
+    if (to != RECIPIENTS_NONE) {
+        recipients_describe(&one, &said, to, who);
+        return problems_tell(c->how->problems, &one, e);
+    }
+    (void)recipients_refuse(name, &why);
+    for (uint32_t i = 0; i < p->table.count; i++)
+        if (pack_has(p, i) && on_bad(c, p, i, &why, e) != 0)
+            return -1;
+    return 1;
+}
+
+static int read_file(struct check *c, const struct pack *p, const char *file, struct err *e)
 {
     const struct repo *repo = c->how->repo;
     bool content = !p->sealed || repo->has_secret;
@@ -167,6 +193,9 @@ static int read_file(struct check *c, const struct pack *p, struct err *e)
 
     if (c->counts && adopt(c, p, e) != 0)
         return -1;
+    rc = check_recipients(c, p, file, e);
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
     rc = pack_check(p, judged ? &c->judge[p->sealed ? 1 : 0] : NULL, content, &c->work, on_bad, c,
                     &c->v->bytes, e);
     if (rc == 0 && c->counts) {
@@ -203,7 +232,7 @@ static int check_file(struct check *c, const struct pack_place *place, struct er
         return 0;
     }
     c->counts = !c->found;
-    rc = read_file(c, p, e);
+    rc = read_file(c, p, file, e);
     c->found = true;
     if (rc == 0 && c->other_bad > 0)
         rc = tell_copy(c->how->problems, file, &c->other_why, elsewhere, e);

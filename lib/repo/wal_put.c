@@ -8,6 +8,7 @@
 #include "os/file.h"
 #include "pg/history.h"
 #include "pg/label.h"
+#include "repo/recipients.h"
 #include "repo/wal.h"
 
 /* One put on its way. */
@@ -320,11 +321,14 @@ static int same_digest(struct job *j, struct object_reader *stored, struct err *
     uint8_t digest[DIGEST_FAST];
     struct digest *d = &j->w->digest;
     struct object_kept kept = {0};
+    char who[RECIPIENTS_WHO];
     uint64_t kept_size;
 
     if (memcmp(stored->head.write_id, j->r->host.write_id, sizeof stored->head.write_id) != 0)
         return err_set(e, ERR_KEY,
                        "it was stored under another write key, so nobody can compare it");
+    if (recipients_check(j->r, &stored->head, &stored->keys, who) == RECIPIENTS_NONE)
+        return recipients_refuse(stored->source->name, e);
     if (object_check_stored(stored, e) != 0)
         return -1;
     secret_write_digest_key(key, j->r->host.write, j->r->marker.id);

@@ -282,6 +282,66 @@ test_later() {
     nok 'nothing was delivered meanwhile' test -e "$SCRATCH/no"
 }
 
+# ---- key boxes -----------------------------------------------------------------------------------
+
+# boxes OBJECT HOW: changes the frame of the key boxes and puts its checksum right.  HOW: garbage (the
+# first box is to somebody else), drop (the first box is gone).
+boxes() {
+    chmod u+w "$1"
+    perl -e '
+        my ($path, $how) = @ARGV;
+        open(my $f, "<:raw", $path) or die; local $/; my $b = <$f>; close $f;
+        my @t = map { my $c = $_; $c = $c & 1 ? ($c >> 1) ^ 0x82F63B78 : $c >> 1 for 1 .. 8; $c } 0 .. 255;
+        my $crc = sub { my $c = 0xFFFFFFFF; $c = $t[($c ^ $_) & 255] ^ ($c >> 8) for unpack("C*", $_[0]);
+            $c ^ 0xFFFFFFFF };
+        my $at = 8 + unpack("V", substr($b, 4, 4));
+        my $len = unpack("V", substr($b, $at + 4, 4));
+        my $boxes = substr($b, $at + 8, $len - 4);
+        if ($how eq "garbage") { substr($boxes, 4, 96) = join "", map { chr int rand 256 } 1 .. 96 }
+        else {
+            substr($boxes, 4, 96) = "";
+            substr($boxes, 0, 2) = pack("v", unpack("v", $boxes) - 1);
+        }
+        my $frame = $boxes . pack("V", $crc->($boxes));
+        # The body goes on where it was: its place is not signed, its bytes are.
+        $b = substr($b, 0, $at + 4) . pack("V", length $frame) . $frame . substr($b, $at + 8 + $len);
+        open($f, ">:raw", $path) or die; print $f $b; close $f or die;' "$@" || bail boxes
+}
+
+# finds WHAT REGEX...: list and verify without any secret key show that, and end with 1.
+finds() {
+    local what=$1 command regex
+    shift
+    for command in list verify; do
+        exits 1 "$what: $command" walden $command --config "$(w_conf sealed)"
+        for regex; do like "$OUT" "$regex" "$what: $command says it"; done
+    done
+}
+
+test_boxes() {
+    local object conf
+    conf=$(w_conf sealed)
+    # The host pins both recipients by now, and the newest segment is sealed to both.
+    cp -a "$conf" "$SCRATCH/conf"
+    sed -i '/^recipients/d' "$conf"
+    echo "$pub" >>"$conf"
+    in_data main walden verify --config "$conf" >"$SCRATCH/out" 2>&1
+    is "$?" 0 'objects from before a recipient came are no problem'
+    like "$(cat "$SCRATCH/out")" '^  note [0-9A-F]{24}' 'but a note'
+    like "$(cat "$SCRATCH/out")" 'not sealed to alice' 'that says who cannot open them'
+    object=$(w_object sealed "${segments[0]}")
+    cp -a "$object" "$SCRATCH/object"
+    boxes "$object" drop
+    finds 'a box was taken away' "RECIPIENT ${segments[0]}" 'alice|recovery' 'cannot open it'
+    boxes "$object" garbage
+    finds 'all boxes are to strangers' "KEY ${segments[0]}" 'sealed to none of this repository.s recipients'
+    exits 5 'it is not acknowledged' in_data main walden-archive --config "$conf" "$keep/${segments[0]}"
+    cp -a "$SCRATCH/object" "$object"
+    in_data main walden verify --config "$conf" >/dev/null
+    is "$?" 0 'whole again'
+    cp -a "$SCRATCH/conf" "$conf"
+}
+
 # ---- base backups across the change -------------------------------------------------------------
 
 # comes_back NAME LABEL ROWS ARGUMENT...: a restore of that backup ends with that many rows.
@@ -362,6 +422,7 @@ conf_of other_life "host_key = $(w_keys other)/host.key" "recipients = $(w_keys 
 ok 'another repository archives the same' in_data main \
     walden-archive --config "$SCRATCH/test.conf" "$keep/${segments[0]}"
 test_storage
+test_boxes
 test_later
 test_backups
 done_testing
