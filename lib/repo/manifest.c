@@ -68,14 +68,22 @@ static void head_item(struct tlv_out *o, const struct manifest_head *h)
     tlv_u64(o, h->wal_lsn);
 }
 
-int manifest_public_write(struct buf *part, const struct manifest_public *p, struct err *e)
+int manifest_head_write(struct buf *part, const struct manifest_head *h, struct err *e)
 {
     uint8_t bytes[ITEM_MAX];
     struct tlv_out o;
 
     tlv_init(&o, bytes, sizeof bytes);
-    head_item(&o, &p->head);
-    if (put_item(part, &o, bytes, e) != 0)
+    head_item(&o, h);
+    return put_item(part, &o, bytes, e);
+}
+
+int manifest_public_write(struct buf *part, const struct manifest_public *p, struct err *e)
+{
+    uint8_t bytes[ITEM_MAX];
+    struct tlv_out o;
+
+    if (manifest_head_write(part, &p->head, e) != 0)
         return -1;
     tlv_init(&o, bytes, sizeof bytes);
     range_item(&o, p);
@@ -137,15 +145,30 @@ static bool get_tag(struct manifest_public *p, struct cur *c)
     return n <= MANIFEST_TAG_MAX && memchr(c->p, '\0', n) == NULL && cur_copy(c, p->tag, n);
 }
 
+static bool get_head(struct manifest_head *h, struct cur *c)
+{
+    return cur_copy(c, h->writer, sizeof h->writer) && cur_u64(c, &h->sequence) &&
+           cur_copy(c, h->previous, sizeof h->previous) && cur_u32(c, &h->wal_timeline) &&
+           cur_u64(c, &h->wal_lsn);
+}
+
+bool manifest_head_read(struct manifest_head *h, const uint8_t *part, size_t len)
+{
+    struct cur c = cur_of(part, len);
+    struct cur item;
+    uint8_t tag;
+
+    while (tlv_next(&c, &tag, &item) == 0)
+        if (tag == TAG_HEAD)
+            return get_head(h, &item) && item.left == 0;
+    return false;
+}
+
 static bool read_item(struct manifest_public *p, uint8_t tag, struct cur *c)
 {
-    struct manifest_head *h = &p->head;
-
     switch (tag) {
     case TAG_HEAD:
-        return cur_copy(c, h->writer, sizeof h->writer) && cur_u64(c, &h->sequence) &&
-               cur_copy(c, h->previous, sizeof h->previous) && cur_u32(c, &h->wal_timeline) &&
-               cur_u64(c, &h->wal_lsn);
+        return get_head(&p->head, c);
     case TAG_RANGE:
         return cur_u32(c, &p->start_timeline) && cur_u64(c, &p->start_lsn) &&
                cur_u64(c, &p->checkpoint_lsn) && cur_u32(c, &p->stop_timeline) &&

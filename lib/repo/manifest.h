@@ -65,6 +65,12 @@ struct manifest_head {
     uint64_t wal_lsn;
 };
 
+/* Item 64 of any record's public part; false when there is none, or an impossible one. */
+bool manifest_head_read(struct manifest_head *h, const uint8_t *part, size_t len);
+/* Appends it. */
+int manifest_head_write(struct buf *part, const struct manifest_head *h, struct err *e)
+    __attribute__((warn_unused_result));
+
 struct manifest_public {
     struct manifest_head head;
     uint32_t start_timeline;

@@ -1,0 +1,86 @@
+/*
+ * expired: what was removed on purpose (FORMAT.md section 10, kind 9).
+ *
+ * The expire records of a lineage say which WAL and which objects `walden expire` took away.  What
+ * they name is shown as expired; a segment that is missing and that no record explains is a hole.
+ * A record that cannot be read or must not be trusted explains nothing and is a problem.
+ */
+#ifndef REPO_EXPIRED_H
+#define REPO_EXPIRED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/vec.h"
+#include "object/reader.h"
+#include "pg/walname.h"
+#include "repo/manifest.h"
+#include "repo/problem.h"
+#include "repo/repo.h"
+
+enum {
+    EXPIRED_TAG_REMOVED = 90, /* text: a line `kind name reason` per object */
+    EXPIRED_TAG_WAL = 91,     /* u32 timeline, u64 from, u64 to */
+    EXPIRED_TAG_CLOCK = 92,   /* i64: the clock that was accepted */
+    EXPIRED_MAX = 1 << 22,
+    EXPIRED_REASON_MAX = 256
+};
+
+/* WAL of a timeline, from <= LSN < to; whole segments. */
+struct expired_range {
+    tli_t tli;
+    lsn_t from;
+    lsn_t to;
+};
+VEC_DECLARE(expired_ranges, struct expired_range);
+
+/* An object that is no WAL. */
+struct expired_object {
+    enum object_kind kind;
+    char name[FRAME_NAME_MAX + 1];
+    char reason[EXPIRED_REASON_MAX];
+};
+VEC_DECLARE(expired_objects, struct expired_object);
+
+/* A record's place in its writer's chain. */
+struct expired_head {
+    char label[FRAME_NAME_MAX + 1];
+    struct manifest_head head;
+};
+VEC_DECLARE(expired_heads, struct expired_head);
+
+struct expired {
+    struct expired_ranges ranges;   /* by timeline and place, apart from each other */
+    struct expired_objects objects; /* by kind and name */
+    struct expired_heads heads;     /* one per record, by label */
+    size_t unreadable;              /* records that explain nothing */
+    int64_t clock;                  /* the greatest that was accepted; INT64_MIN: none */
+};
+
+void expired_init(struct expired *x);
+void expired_fini(struct expired *x);
+
+/* Reads all expire records of the current lineage into *x (initialised).  Those that cannot be read
+ * become problems (p may be NULL).  0, or -1 when nothing can be listed. */
+int expired_read(struct expired *x, struct repo *r, struct problems *p,
+                 struct object_reader *scratch, struct err *e) __attribute__((warn_unused_result));
+
+/* One record's public part; expired_finish after the last one. */
+int expired_decode(struct expired *x, const char *label, const uint8_t *part, size_t len,
+                   struct err *e) __attribute__((warn_unused_result));
+void expired_finish(struct expired *x);
+
+/* Was the whole segment removed on purpose? */
+bool expired_segment(const struct expired *x, tli_t tli, uint64_t segno, uint32_t segsize);
+
+/* How far, from `segno` on, do the answers of expired_segment stay the same?  The number of the
+ * first segment that differs; UINT64_MAX: none does. */
+uint64_t expired_until(const struct expired *x, tli_t tli, uint64_t segno, uint32_t segsize);
+
+/* The object, when it was removed on purpose, else NULL. */
+const struct expired_object *expired_find(const struct expired *x, enum object_kind kind,
+                                          const char *name);
+
+#endif
