@@ -157,3 +157,33 @@ int label_parse(const char *text, size_t n, struct label *out, struct err *e)
         return err_set(e, ERR_DAMAGED, "the backup label has a stop without a timeline");
     return 0;
 }
+
+static bool is_of_increment(const char *line, size_t len)
+{
+    for (unsigned k = KEY_INCREMENTAL_LSN; k <= KEY_INCREMENTAL_TLI; k++) {
+        size_t n = strlen(keys[k]);
+
+        if (len > n + 1 && memcmp(line, keys[k], n) == 0 && line[n] == ':' && line[n + 1] == ' ')
+            return true;
+    }
+    return false;
+}
+
+size_t label_make_full(char *text, size_t n)
+{
+    const char *end = text + n;
+    const char *in = text;
+    char *out = text;
+
+    while (in < end) {
+        const char *newline = memchr(in, '\n', (size_t)(end - in));
+        size_t len = newline == NULL ? (size_t)(end - in) : (size_t)(newline + 1 - in);
+
+        if (!is_of_increment(in, len)) {
+            memmove(out, in, len);
+            out += len;
+        }
+        in += len;
+    }
+    return (size_t)(out - text);
+}

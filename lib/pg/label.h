@@ -38,4 +38,8 @@ struct label {
 int label_parse(const char *text, size_t n, struct label *out, struct err *e)
     __attribute__((warn_unused_result));
 
+/* Takes out the lines by which a server says that a backup is an increment, and refuses to start
+ * from it: what was made whole is none.  Returns the new length. */
+size_t label_make_full(char *text, size_t n);
+
 #endif

@@ -48,6 +48,19 @@ static void test_labels(void)
     IS_STR(l.stop_file, "00000002000000010000000B", "its last file");
 }
 
+static void test_make_full(void)
+{
+    char text[] = HEAD "BACKUP FROM: primary\n" TAIL "INCREMENTAL FROM LSN: 0/C000028\n"
+                       "INCREMENTAL FROM TLI: 1\n";
+    char other[] = HEAD "LABEL: INCREMENTAL FROM LSN: 0/1\nINCREMENTAL FROM: x\n" TAIL;
+    size_t n = label_make_full(text, sizeof text - 1);
+
+    text[n] = '\0';
+    IS_STR(text, HEAD "BACKUP FROM: primary\n" TAIL, "the lines of an increment are taken out");
+    n = label_make_full(other, sizeof other - 1);
+    OK(n == sizeof other - 1, "lines that only look like them stay");
+}
+
 static void test_bad_labels(void)
 {
     static const struct {
@@ -132,6 +145,7 @@ static void test_map(void)
 int main(void)
 {
     test_labels();
+    test_make_full();
     test_bad_labels();
     test_map();
     return tap_done();
