@@ -9,6 +9,7 @@
 #include "basebackup/beat.h"
 #include "basebackup/extras.h"
 #include "basebackup/flush.h"
+#include "basebackup/incremental.h"
 #include "basebackup/intake.h"
 #include "basebackup/progress.h"
 #include "basebackup/publish.h"
@@ -40,6 +41,9 @@ struct backup {
     bool streams; /* the WAL goes into the backup */
     bool use_map; /* TABLESPACE_MAP: a link is too long for an archive */
     bool too_long;
+    bool tries;    /* an increment is asked for, */
+    bool began;    /* the server began to send, */
+    bool declined; /* and here it is plain that everything must be sent */
     struct progress progress;
     int64_t begun; /* monotonic */
     int64_t checkpoint_since;
@@ -72,6 +76,7 @@ static int on_start(void *arg, const struct basebackup_start *s, struct err *e)
 {
     struct backup *b = arg;
 
+    b->began = true;
     b->intake.start = s->lsn;
     b->intake.tli = s->tli;
     if (copy_spaces(b, s, e) != 0)
@@ -127,6 +132,7 @@ static int on_progress(void *arg, uint64_t bytes, struct err *e)
         progress_checkpoint(&b->progress, os_mono_us() - b->checkpoint_since);
     else
         progress_bytes(&b->progress, bytes);
+    b->result->received = bytes;
     if (b->streams && tail_failed(&b->tail))
         return -1; /* its error is taken when it is joined */
     if (ring_is_given_up(&b->intake.ring))
@@ -177,6 +183,7 @@ static int open_intake(struct backup *b, struct err *e)
         .segsize = b->source.segsize,
         .has_end = basebackup_has_end(b->source.c),
         .no_prior = b->o->whole,
+        .offers = b->tries,
     };
 
     return intake_init(&b->intake, &how, e);
@@ -197,6 +204,24 @@ static int open_tail(struct backup *b, struct err *e)
     return 0;
 }
 
+/* Everything must be sent, for this reason. */
+static void decline(struct backup *b, const char *why)
+{
+    b->declined = true;
+    (void)snprintf(b->result->why, sizeof b->result->why, "%s", why);
+}
+
+/* The server judges what it has of WAL summaries only when the backup begins. */
+static int judge_refusal(struct backup *b, struct err *e)
+{
+    static const char not_in_state[] = "55000";
+
+    if (b->intake.compose.on && !b->began && e->code == ERR_REFUSED &&
+        strcmp(pgconn_sqlstate(b->source.c), not_in_state) == 0)
+        decline(b, e->msg);
+    return source_failed(e);
+}
+
 /* Receives all, while the other threads store it. */
 static int receive(struct backup *b, struct err *e)
 {
@@ -205,6 +230,7 @@ static int receive(struct backup *b, struct err *e)
         .fast = b->o->fast,
         .sizes = b->progress.on,
         .tablespace_map = b->use_map,
+        .incremental = b->intake.compose.on,
         .max_rate = (uint32_t)(b->settings->max_rate / 1024),
     };
     int rc;
@@ -216,12 +242,14 @@ static int receive(struct backup *b, struct err *e)
     if (rc == 0)
         rc = ring_mark(&b->intake.ring, RING_END, 0, e);
     else if (!b->too_long)
-        (void)source_failed(e);
+        (void)judge_refusal(b, e);
     if (rc != 0)
         ring_give_up(&b->intake.ring);
     /* The cause is where somebody failed first: who only noticed has no error. */
     if (thread_join(&b->storing, e) != 0)
         rc = -1;
+    if (rc != 0 && b->intake.compose.unfit)
+        decline(b, e->msg);
     if (rc != 0 && b->streams && tail_failed(&b->tail) && tail_end(&b->tail, b->end.lsn, e) != 0)
         (void)source_failed(e);
     progress_clear(&b->progress);
@@ -238,10 +266,27 @@ static void save_packs(struct backup *b)
         err_clear(&quiet); /* the backup has failed already, for a reason that is told */
 }
 
+/* Who insists on an increment gets no whole stream. */
+static int insist(const struct backup *b, struct err *e)
+{
+    if (b->o->incremental != BACKUP_INCREMENTAL_ALWAYS || b->result->why[0] == '\0')
+        return 0;
+    (void)err_set(e, ERR_IO, "the server cannot send only what changed: %s", b->result->why);
+    return err_hint(e, "With --incremental=auto it sends everything then; the backup is the same.");
+}
+
+static int offer(struct backup *b, struct err *e)
+{
+    int rc = incremental_offer(&b->source, b->o, &b->intake, b->result->why, e);
+
+    return rc < 0 ? source_failed(e) : rc > 0 ? 0 : insist(b, e);
+}
+
 static int attempt(struct backup *b, struct err *e)
 {
     b->progress.want = 0;
-    if (open_intake(b, e) != 0)
+    b->began = false;
+    if (open_intake(b, e) != 0 || (b->tries && offer(b, e) != 0))
         return -1;
     if (b->streams && open_tail(b, e) != 0)
         return -1;
@@ -252,6 +297,25 @@ static void end_attempt(struct backup *b)
 {
     tail_close(&b->tail);
     intake_fini(&b->intake);
+}
+
+/* What was stored before it was plain is taken over. */
+static int attempt_again(struct backup *b, struct err *e)
+{
+    if (b->declined && insist(b, e) != 0) {
+        b->declined = false;
+        return -1;
+    }
+    err_clear(e);
+    if (b->declined && b->intake.has_put &&
+        (pages_put_finish(&b->intake.put, e) != 0 || flush_drain(&b->flush, e) != 0))
+        return -1;
+    b->use_map = b->use_map || b->too_long;
+    b->tries = b->tries && !b->declined;
+    b->too_long = false;
+    b->declined = false;
+    end_attempt(b);
+    return source_again(&b->source, e) != 0 ? -1 : attempt(b, e);
 }
 
 /* ---- the rest ---- */
@@ -367,6 +431,7 @@ static void fill_result(struct backup *b)
     r->pages = i->put.totals.pages;
     r->pages_same = i->put.totals.same;
     r->pages_zero = i->put.totals.zeros;
+    r->incremental = i->compose.on;
     r->orphans = i->found.orphans;
     r->took_us = os_mono_us() - b->begun;
 }
@@ -444,16 +509,12 @@ static int work(struct backup *b, struct err *e)
         flush_start(&b->flush, &b->repo, e) != 0)
         return -1;
     b->result->public.start_time = os_real_us();
-    rc = attempt(b, e);
-    if (rc != 0 && b->too_long) {
-        err_clear(e);
-        b->too_long = false;
-        b->use_map = true;
-        end_attempt(b);
-        rc = source_again(&b->source, e);
-        if (rc == 0)
-            rc = attempt(b, e);
-    }
+    b->tries = incremental_is_wanted(&b->source, b->o, b->result->why);
+    rc = insist(b, e);
+    if (rc == 0)
+        rc = attempt(b, e);
+    while (rc != 0 && (b->too_long || b->declined))
+        rc = attempt_again(b, e);
     if (rc == 0)
         rc = finish(b, e);
     if (rc != 0)

@@ -12,6 +12,14 @@
 #include "repo/manifest.h"
 #include "repo/settings.h"
 
+enum { BACKUP_WHY_MAX = ERR_MSG_MAX };
+
+enum backup_incremental {
+    BACKUP_INCREMENTAL_AUTO, /* when the server can and the repository allows it */
+    BACKUP_INCREMENTAL_NEVER,
+    BACKUP_INCREMENTAL_ALWAYS /* or fail */
+};
+
 enum backup_wal { BACKUP_WAL_AUTO, BACKUP_WAL_ARCHIVE, BACKUP_WAL_STREAM };
 
 struct backup_options {
@@ -26,7 +34,8 @@ struct backup_options {
     bool json;
     bool whole; /* lean on no prior backup */
     bool no_relation_map;
-    int wal; /* enum backup_wal */
+    int wal;         /* enum backup_wal */
+    int incremental; /* enum backup_incremental */
     uint64_t wal_timeout;
 };
 
@@ -41,7 +50,10 @@ struct backup_result {
     uint64_t pages;
     uint64_t pages_same;
     uint64_t pages_zero;
-    unsigned orphans; /* packs of failed backups that were used */
+    bool incremental;         /* the server sent only what changed; else */
+    char why[BACKUP_WHY_MAX]; /* why it sent everything */
+    uint64_t received;        /* bytes of its archives */
+    unsigned orphans;         /* packs of failed backups that were used */
     uint64_t relations;
     unsigned databases;
     unsigned config_files;

@@ -22,6 +22,11 @@ static const struct parse_word wals[] = {{"auto", BACKUP_WAL_AUTO},
                                          {"stream", BACKUP_WAL_STREAM},
                                          {NULL, 0}};
 
+static const struct parse_word incrementals[] = {{"auto", BACKUP_INCREMENTAL_AUTO},
+                                                 {"never", BACKUP_INCREMENTAL_NEVER},
+                                                 {"always", BACKUP_INCREMENTAL_ALWAYS},
+                                                 {NULL, 0}};
+
 static const struct opt options[] = {
     {.name = "fast",
      .kind = OPT_FLAG,
@@ -46,6 +51,14 @@ static const struct opt options[] = {
      .max = 604800000000,
      .offset = AT(wal_timeout),
      .help = "longest time to wait for the archive (default: 15min)"},
+    {.name = "incremental",
+     .kind = OPT_WORD,
+     .arg = "HOW",
+     .words = incrementals,
+     .offset = AT(incremental),
+     .help = "auto: let the server send only what changed since the backup before, where it can "
+             "(PostgreSQL 17 with summarize_wal on); never; always: fail where it cannot.  The "
+             "backup is a full one in any case (default: auto)"},
     {.name = "tag",
      .kind = OPT_NAME,
      .arg = "NAME",
@@ -163,6 +176,8 @@ static int backup(struct settings *s, const struct backup_options *mine, const s
 
     if (mine->fast && mine->spread)
         return err_set(e, ERR_USAGE, "--fast and --spread exclude each other");
+    if (mine->whole && mine->incremental == BACKUP_INCREMENTAL_ALWAYS)
+        return err_set(e, ERR_USAGE, "--whole and --incremental=always exclude each other");
     if (settings_load(s, environ, SETTINGS_PROGRAM, e) != 0 || settings_need(s, "repo", e) != 0)
         return -1;
     for (size_t i = 0; i < s->warnings.n; i++)

@@ -9,6 +9,9 @@
 #include "pg/manifest.h"
 
 VEC_DECLARE(check_hashes, uint64_t);
+VEC_DECLARE(range_vec, struct manifest_range);
+
+enum { RANGES_MAX = 1 << 16 };
 
 struct check {
     uint64_t system_id;
@@ -17,6 +20,7 @@ struct check {
     uint8_t *found; /* one bit per file, once the manifest begins */
     uint64_t matched;
     struct manifest_in in;
+    struct range_vec ranges;
     lsn_t start;
     lsn_t end;
 };
@@ -93,7 +97,8 @@ static int on_range(void *arg, const struct manifest_range *r, struct err *e)
 {
     struct check *c = arg;
 
-    (void)e;
+    if (range_vec_push(&c->ranges, *r, e) != 0)
+        return -1;
     if (c->end == 0 || r->start < c->start)
         c->start = r->start;
     if (r->end > c->end)
@@ -114,6 +119,7 @@ struct check *check_new(uint64_t system_id, struct err *e)
     c->system_id = system_id;
     secret_random(c->key, sizeof c->key);
     check_hashes_init(&c->files, MANIFEST_FILES_MAX);
+    range_vec_init(&c->ranges, RANGES_MAX);
     manifest_in_init(&c->in, &events, c, false);
     return c;
 }
@@ -123,6 +129,7 @@ void check_free(struct check *c)
     if (c == NULL)
         return;
     check_hashes_fini(&c->files);
+    range_vec_fini(&c->ranges);
     manifest_in_fini(&c->in);
     free(c->found);
     free(c);
@@ -161,4 +168,15 @@ void check_range_of(const struct check *c, lsn_t *start, lsn_t *end)
 {
     *start = c->start;
     *end = c->end;
+}
+
+int check_ranges(const struct check *c, check_range_fn *fn, void *arg, struct err *e)
+{
+    for (size_t i = 0; i < c->ranges.n; i++) {
+        const struct manifest_range *r = &c->ranges.v[i];
+
+        if (fn(arg, r->tli, r->start, r->end, e) != 0)
+            return -1;
+    }
+    return 0;
 }

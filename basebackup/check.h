@@ -32,4 +32,9 @@ int check_manifest_end(struct check *c, struct err *e) __attribute__((warn_unuse
 /* The WAL that the manifest says is needed: from its oldest start to its newest end. */
 void check_range_of(const struct check *c, lsn_t *start, lsn_t *end);
 
+/* Calls fn with each of its ranges, as they stand in it. */
+typedef int check_range_fn(void *arg, tli_t tli, lsn_t start, lsn_t end, struct err *e);
+int check_ranges(const struct check *c, check_range_fn *fn, void *arg, struct err *e)
+    __attribute__((warn_unused_result));
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "base/text.h"
 #include "os/host.h"
 #include "repo/pack_remove.h"
@@ -56,8 +57,12 @@ static int open_prior(struct intake *i, struct err *e)
 
         if (dirs[k] == NULL)
             continue;
-        if (prior_open(&i->prior, i->how.repo, &i->set, dirs[k], i->scratch, &why) == 0)
-            return 0;
+        if (prior_open(&i->prior, i->how.repo, &i->set, dirs[k], i->scratch, &why) == 0) {
+            (void)snprintf(i->temp, sizeof i->temp, "%s", dirs[k]);
+            if (i->how.offers)
+                i->prior.server = &i->server;
+            return i->how.offers ? pages_spool_open(&i->server, dirs[k], e) : 0;
+        }
         if (why.code != ERR_IO && why.code != ERR_REFUSED) {
             *e = why;
             return -1;
@@ -73,14 +78,13 @@ static int open_prior(struct intake *i, struct err *e)
 static int add_newest(struct intake *i, struct err *e)
 {
     struct newest n = {.found = &i->found};
-    struct manifest_public public;
 
     memset(n.labels, 0, sizeof n.labels);
     if (manifest_each(i->how.repo, note_manifest, &n, i->scratch, e) != 0)
         return -1;
     for (size_t k = 0; k < INTAKE_PRIORS && n.labels[k][0] != '\0'; k++) {
         struct err why = {0};
-        int rc = prior_add_manifest(&i->prior, n.labels[k], &public, &why);
+        int rc = prior_add_manifest(&i->prior, n.labels[k], &i->found.public, &why);
 
         if (rc == 0) {
             memcpy(i->found.label, n.labels[k], sizeof i->found.label);
@@ -96,8 +100,9 @@ static int add_newest(struct intake *i, struct err *e)
     return 0;
 }
 
-static int load_prior(struct intake *i, struct err *e)
+int intake_load(struct intake *i, struct err *e)
 {
+    i->loaded = true;
     if (pack_set_load(&i->set, i->how.repo, i->scratch, e) != 0)
         return -1;
     i->has_set = true;
@@ -151,6 +156,7 @@ static int on_begin(void *arg, const struct tar_member *m, struct err *e)
     if (m->type == TAR_LINK)
         return manifest_link(&i->manifest, i->path, m->target, e);
     i->keeping = KEEP_NONE;
+    i->compose.open = compose_name(&i->compose, i->path, i->full, sizeof i->full);
     if (strcmp(i->path, "backup_label") == 0)
         i->keeping = KEEP_LABEL;
     else if (strcmp(i->path, "tablespace_map") == 0)
@@ -160,7 +166,15 @@ static int on_begin(void *arg, const struct tar_member *m, struct err *e)
     else if (strcmp(i->path, "postgresql.conf") == 0)
         i->has_conf = true;
     buf_clear(&i->kept);
-    return pages_put_file(&i->put, i->path, 0, m->mode, m->mtime, e);
+    if (pages_put_file(&i->put, i->full, 0, m->mode, m->mtime, e) != 0)
+        return -1;
+    return i->compose.open ? compose_file(&i->compose, e) : 0;
+}
+
+/* The label of an increment is made that of a full backup. */
+static bool is_rewritten(const struct intake *i)
+{
+    return i->keeping == KEEP_LABEL && i->compose.on;
 }
 
 static int on_data(void *arg, const uint8_t *bytes, size_t len, struct err *e)
@@ -169,22 +183,60 @@ static int on_data(void *arg, const uint8_t *bytes, size_t len, struct err *e)
 
     if (i->keeping != KEEP_NONE && buf_add(&i->kept, bytes, len, e) != 0)
         return err_context(e, "\"%s\"", i->path);
-    return pages_put_write(&i->put, bytes, len, e);
+    if (i->compose.open)
+        return compose_data(&i->compose, bytes, len, e);
+    return is_rewritten(i) ? 0 : pages_put_write(&i->put, bytes, len, e);
+}
+
+/* An increment's label, which must be of the one that was asked for. */
+static int end_label(struct intake *i, uint64_t *size, uint32_t *crc, struct err *e)
+{
+    const struct manifest_public *prior = &i->found.public;
+    struct label *l = &i->backup_label;
+
+    *size = i->kept.len;
+    *crc = crc32c_extend(0, i->kept.p, i->kept.len);
+    if (label_parse(buf_text(&i->kept), i->kept.len, l, e) != 0)
+        return err_context(e, "backup_label");
+    if (l->incremental_lsn != prior->start_lsn || l->incremental_tli != prior->start_timeline)
+        return err_set(e, ERR_DAMAGED, "the server's increment is not one to the backup %s",
+                       i->found.label);
+    i->kept.len = label_make_full((char *)i->kept.p, i->kept.len);
+    return pages_put_write(&i->put, i->kept.p, i->kept.len, e);
+}
+
+/* Compares the file with the server's manifest as it was received, and stores it as it is. */
+static int end_file(struct intake *i, struct err *e)
+{
+    bool composed = i->compose.open || is_rewritten(i);
+    uint64_t received = 0;
+    uint32_t received_crc = 0;
+    uint64_t size;
+    uint32_t crc;
+
+    if ((i->compose.open && compose_end(&i->compose, &received, &received_crc, e) != 0) ||
+        (is_rewritten(i) && end_label(i, &received, &received_crc, e) != 0) ||
+        pages_put_end(&i->put, &size, &crc, e) != 0)
+        return -1;
+    i->bytes += size;
+    i->files++;
+    if (!composed) {
+        received = size;
+        received_crc = crc;
+    }
+    if (check_file(i->check, i->path, received, received_crc, e) != 0)
+        return -1;
+    return compose_whole(&i->compose, i->full, size, i->tar.member.mtime, crc, e);
 }
 
 static int on_end(void *arg, struct err *e)
 {
     struct intake *i = arg;
-    uint64_t size;
-    uint32_t crc;
 
     if (i->tar.member.type != TAR_FILE)
         return 0;
-    if (pages_put_end(&i->put, &size, &crc, e) != 0 ||
-        check_file(i->check, i->path, size, crc, e) != 0)
+    if (end_file(i, e) != 0)
         return -1;
-    i->bytes += size;
-    i->files++;
     switch (i->keeping) {
     case KEEP_LABEL:
         return take_label(i, e);
@@ -254,11 +306,12 @@ static int take_block(struct intake *i, const struct ring_block *b, bool *over, 
     case RING_MANIFEST:
         return 0;
     case RING_MANIFEST_DATA:
-        if (manifest_text(&i->manifest, MANIFEST_SERVER, b->bytes, b->len, e) != 0)
+        if (!i->compose.on &&
+            manifest_text(&i->manifest, MANIFEST_SERVER, b->bytes, b->len, e) != 0)
             return -1;
         return check_manifest(i->check, b->bytes, b->len, e);
     case RING_MANIFEST_END:
-        return check_manifest_end(i->check, e);
+        return check_manifest_end(i->check, e) != 0 ? -1 : compose_finish(&i->compose, i->check, e);
     case RING_END:
         *over = true;
         break;
@@ -289,7 +342,7 @@ static int take_all(struct intake *i, struct err *e)
 int intake_run(void *arg, struct err *e)
 {
     struct intake *i = arg;
-    int rc = load_prior(i, e);
+    int rc = i->loaded ? 0 : intake_load(i, e);
 
     if (rc == 0) {
         pages_put_init(&i->put, &i->how.packs, &i->manifest, i->how.no_prior ? NULL : &i->prior);
@@ -308,6 +361,7 @@ int intake_init(struct intake *i, const struct intake_how *how, struct err *e)
 {
     memset(i, 0, sizeof *i);
     i->how = *how;
+    i->server.fd = -1;
     buf_init(&i->kept, KEPT_MAX);
     i->scratch = calloc(1, sizeof *i->scratch);
     i->check = check_new(how->system_id, e);
@@ -324,6 +378,8 @@ void intake_fini(struct intake *i)
     if (i->has_put)
         pages_put_fini(&i->put);
     i->has_put = false;
+    compose_fini(&i->compose);
+    pages_spool_close(&i->server);
     manifest_fini(&i->manifest);
     prior_close(&i->prior);
     if (i->has_set)

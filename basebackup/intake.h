@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "basebackup/check.h"
+#include "basebackup/compose.h"
 #include "basebackup/ring.h"
 #include "pg/control.h"
 #include "pg/label.h"
@@ -33,11 +34,13 @@ struct intake_how {
     uint32_t segsize;
     bool has_end;  /* the server's archives have their closing blocks */
     bool no_prior; /* store everything anew */
+    bool offers;   /* keep what an incremental backup has to offer the server */
 };
 
 /* What was found in the repository, for the report. */
 struct intake_found {
     char label[MANIFEST_LABEL_MAX]; /* the prior backup; "": none */
+    struct manifest_public public;  /* its public part */
     unsigned orphans;
     unsigned packs_lost;
     struct err first_loss;
@@ -57,7 +60,11 @@ struct intake {
     struct object_reader *scratch;
     struct pack_set set;
     bool has_set;
+    bool loaded;
+    char temp[4096]; /* the directory of temporary files */
     struct prior prior;
+    struct pages_spool server; /* the prior backup's backup_manifest, with how.offers */
+    struct compose compose;
     struct intake_found found;
     char label[MANIFEST_LABEL_MAX];
     struct manifest_writer manifest;
@@ -67,8 +74,9 @@ struct intake {
     struct tar tar;
     bool in_tar;
     char prefix[INTAKE_PREFIX_MAX];
-    char path[TAR_NAME_MAX + INTAKE_PREFIX_MAX];
-    struct buf kept; /* a small file that is looked into as well */
+    char path[TAR_NAME_MAX + INTAKE_PREFIX_MAX]; /* as the server names it, */
+    char full[TAR_NAME_MAX + INTAKE_PREFIX_MAX]; /* and the file that it is about */
+    struct buf kept;                             /* a small file that is looked into as well */
     int keeping;
     bool has_label;
     bool has_control;
@@ -83,6 +91,10 @@ struct intake {
 int intake_init(struct intake *i, const struct intake_how *how, struct err *e)
     __attribute__((warn_unused_result));
 void intake_fini(struct intake *i); /* accepts a zeroed one */
+
+/* Takes in what the repository holds; else the thread does it.  Afterwards compose_begin may be
+ * called, when only what changed will come. */
+int intake_load(struct intake *i, struct err *e) __attribute__((warn_unused_result));
 
 /* A thread_fn; arg is the struct intake.  0: everything arrived, and is as it must be. */
 int intake_run(void *arg, struct err *e);

@@ -28,6 +28,16 @@ static int text_wal(const struct backup_result *r, struct buf *b, struct err *e)
                    r->wal_archived ? "in the archive, proven" : "kept in the backup");
 }
 
+static int text_sent(const struct backup_result *r, struct buf *b, struct err *e)
+{
+    char received[PROGRESS_SIZE_MAX];
+
+    progress_size(received, r->received);
+    if (r->incremental)
+        return buf_fmt(b, e, "the server sent %s, only what changed\n", received);
+    return buf_fmt(b, e, "the server sent %s, everything: %s\n", received, r->why);
+}
+
 int report_text(const struct backup_result *r, struct err *e)
 {
     const struct manifest_public *p = &r->public;
@@ -48,6 +58,8 @@ int report_text(const struct backup_result *r, struct err *e)
     if (rc == 0 && r->prior[0] != '\0')
         rc = buf_fmt(&b, e, "unchanged since %s: %" PRIu64 " of %" PRIu64 " pages\n", r->prior,
                      r->pages_same + r->pages_zero, r->pages);
+    if (rc == 0)
+        rc = text_sent(r, &b, e);
     if (rc == 0)
         rc = print(&b, e);
     buf_fini(&b);
@@ -105,6 +117,9 @@ int report_json(const struct backup_result *r, struct err *e)
     json_num(&j, "pages_unchanged", r->pages_same);
     json_num(&j, "pages_zero", r->pages_zero);
     json_str(&j, "prior", r->prior[0] == '\0' ? NULL : r->prior);
+    json_str(&j, "transfer", r->incremental ? "incremental" : "full");
+    json_str(&j, "transfer_reason", r->incremental ? NULL : r->why);
+    json_num(&j, "received", r->received);
     json_num(&j, "packs_adopted", r->orphans);
     json_num(&j, "relations", r->relations);
     json_num(&j, "databases", r->databases);

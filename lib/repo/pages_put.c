@@ -145,33 +145,36 @@ int pages_put_write(struct pages_put *p, const uint8_t *bytes, size_t len, struc
     return 0;
 }
 
+static int put_known(struct pages_put *p, struct err *e)
+{
+    struct pages_facts facts = {0};
+    struct pages_run run = {.count = 1};
+    int rc = 1;
+
+    if (!p->found.known || p->page < p->found.size / PAGES_SIZE)
+        rc = prior_known(p->prior, &p->found, p->page, &run, &facts, e);
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        return err_set(e, ERR_DAMAGED,
+                       "page %llu of \"%s\" is not in the prior backup, or not intact there",
+                       (unsigned long long)p->page, p->path);
+    p->totals.pages++;
+    if (run.pack == 0)
+        return put_zero(p, e);
+    p->crc = pages_crc_add(&p->judge, p->crc, facts.crc, PAGES_SIZE);
+    p->size += PAGES_SIZE;
+    p->page++;
+    return reuse(p, &run, e);
+}
+
 int pages_put_known(struct pages_put *p, uint64_t count, struct err *e)
 {
     if (p->held != 0 || p->prior == NULL)
         return err_set(e, ERR_INTERNAL, "known pages are out of place");
-    for (; count > 0; count--) {
-        struct pages_facts facts;
-        struct pages_run run;
-        int rc = prior_known(p->prior, &p->found, p->page, &run, &facts, e);
-
-        if (rc < 0)
+    for (; count > 0; count--)
+        if (put_known(p, e) != 0)
             return -1;
-        if (rc == 0)
-            return err_set(e, ERR_DAMAGED,
-                           "page %llu of \"%s\" is not in the prior backup, or not intact there",
-                           (unsigned long long)p->page, p->path);
-        p->totals.pages++;
-        if (run.pack == 0) {
-            if (put_zero(p, e) != 0)
-                return -1;
-            continue;
-        }
-        p->crc = pages_crc_add(&p->judge, p->crc, facts.crc, PAGES_SIZE);
-        p->size += PAGES_SIZE;
-        p->page++;
-        if (reuse(p, &run, e) != 0)
-            return -1;
-    }
     return 0;
 }
 

@@ -59,8 +59,8 @@ int pages_put_write(struct pages_put *p, const uint8_t *bytes, size_t len, struc
     __attribute__((warn_unused_result));
 
 /* Instead of a write, at a page's boundary: the next `count` pages are those of the prior backup,
- * which the server did not send.  ERR_DAMAGED when one cannot be leaned on: a full stream is needed
- * then. */
+ * which the server did not send; those behind the file's end there are zeros.  ERR_DAMAGED when one
+ * cannot be leaned on: a full stream is needed then. */
 int pages_put_known(struct pages_put *p, uint64_t count, struct err *e)
     __attribute__((warn_unused_result));
 

@@ -71,6 +71,12 @@ int pages_spool_read(struct pages_spool *s, uint64_t at, void *bytes, size_t len
     return os_pread_exact(s->fd, bytes, len, at, shown, e);
 }
 
+void pages_spool_empty(struct pages_spool *s)
+{
+    s->len = 0;
+    s->held = 0;
+}
+
 void pages_spool_close(struct pages_spool *s)
 {
     os_drop(&s->fd);

@@ -26,6 +26,7 @@ int pages_spool_add(struct pages_spool *s, const void *bytes, size_t len, struct
     __attribute__((warn_unused_result));
 int pages_spool_read(struct pages_spool *s, uint64_t at, void *bytes, size_t len, struct err *e)
     __attribute__((warn_unused_result));
+void pages_spool_empty(struct pages_spool *s); /* forgets what was added */
 void pages_spool_close(struct pages_spool *s); /* accepts a closed one */
 
 #endif

@@ -88,13 +88,16 @@ struct prior {
     unsigned packs_lost;     /* packs that cannot be leaned on, */
     struct err first_loss;   /* and why the first of them cannot */
     unsigned orphans;        /* packs of no backup that are used */
-    uint64_t files;          /* in the prior backup */
+    uint64_t files;          /* in the prior backup, */
+    uint64_t pages;          /* the pages of its files, */
+    uint64_t spread;         /* and those that reading them expands */
     uint64_t sparse;         /* pages that are stored again, since their entries are sparse */
     struct prior_index live; /* of the current file: entries and how many of their pages it uses */
     size_t lives;
     unsigned eighths; /* entries used less than that are sparse; 0: nobody counted */
     /* while filling */
-    struct prior_map map; /* the manifest's pack index to slot */
+    struct pages_spool *server; /* takes its backup_manifest; NULL: nobody wants it */
+    struct prior_map map;       /* the manifest's pack index to slot */
     uint64_t record_at;
     struct prior_window windows[PRIOR_WINDOWS];
 };

@@ -151,14 +151,26 @@ static int on_file_end(void *arg, const struct manifest_file *f, struct err *e)
     struct prior *p = arg;
 
     p->files++;
+    p->pages += (f->size + PAGES_SIZE - 1) / PAGES_SIZE;
+    p->spread += f->spread;
     return prior_record_end(p, f->path, f->size, f->spread, false, e);
+}
+
+static int on_text(void *arg, enum manifest_type type, const uint8_t *bytes, size_t len,
+                   struct err *e)
+{
+    struct prior *p = arg;
+
+    if (type != MANIFEST_SERVER || p->server == NULL)
+        return 0;
+    return pages_spool_add(p->server, bytes, len, e);
 }
 
 int prior_add_manifest(struct prior *p, const char *label, struct manifest_public *public,
                        struct err *e)
 {
     static const struct manifest_events events = {
-        .pack = on_pack, .run = on_run, .file_end = on_file_end};
+        .pack = on_pack, .run = on_run, .file_end = on_file_end, .text = on_text};
     size_t index = p->index.n;
     size_t slots = p->slots.n;
     int rc;
@@ -170,6 +182,10 @@ int prior_add_manifest(struct prior *p, const char *label, struct manifest_publi
         p->index.n = index;
         p->slots.n = slots;
         p->files = 0;
+        p->pages = 0;
+        p->spread = 0;
+        if (p->server != NULL)
+            pages_spool_empty(p->server);
         p->record_at = p->records.len;
     }
     return rc;
