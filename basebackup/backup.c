@@ -337,7 +337,9 @@ static int take_rest(struct backup *b, struct err *e)
                        .system_id = b->source.who.system_id,
                        .manifest = &b->intake.manifest,
                        .put = &b->intake.put,
-                       .conf_inside = b->intake.has_conf};
+                       .conf_inside = b->intake.has_conf,
+                       .names = !b->o->no_relation_map,
+                       .count_tables = b->settings->count_tables};
 
     if (b->streams) {
         if (tail_end(&b->tail, b->end.lsn, e) != 0)
@@ -347,9 +349,13 @@ static int take_rest(struct backup *b, struct err *e)
             return -1;
         b->result->wal_bytes = b->tail.keep.packs.stored_bytes;
     }
-    if (!b->o->no_relation_map && extras_take(&x, &b->source.conn, e) != 0)
+    if (x.count_tables != NULL)
+        progress_say(&b->progress, "counting rows");
+    if (extras_take(&x, &b->source.conn, e) != 0)
         return -1;
     b->result->relations = x.relations;
+    b->result->counted = x.counted;
+    b->result->not_counted = x.not_counted;
     b->result->databases = x.databases;
     b->result->config_files = x.config_files;
     b->result->config_missing = x.config_missing;

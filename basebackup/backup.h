@@ -56,6 +56,8 @@ struct backup_result {
     unsigned orphans;         /* packs of failed backups that were used */
     uint64_t relations;
     unsigned databases;
+    unsigned counted; /* tables whose rows were counted, */
+    unsigned not_counted;
     unsigned config_files;
     bool config_missing;
     uint8_t head[MANIFEST_DIGEST];

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "os/file.h"
+#include "pgconn/catalog_count.h"
 #include "pgconn/catalog_map.h"
 
 enum {
@@ -217,7 +218,49 @@ static int take_config(struct extras *x, const struct pgconn_opts *o, struct err
     return 0;
 }
 
+/* ---- row counts ---- */
+
+static int on_count(void *arg, const struct catalog_count *c, struct err *e)
+{
+    struct extras *x = arg;
+    struct counts_row row = {.rows = c->rows, .time = c->time, .lsn = c->lsn};
+
+    (void)snprintf(row.database, sizeof row.database, "%s", c->database);
+    (void)snprintf(row.schema, sizeof row.schema, "%s", c->schema);
+    (void)snprintf(row.table, sizeof row.table, "%s", c->table);
+    x->counted++;
+    return manifest_count(x->manifest, &row, e);
+}
+
+static void on_uncounted(void *arg, const char *name, const struct err *why)
+{
+    struct extras *x = arg;
+
+    x->not_counted++;
+    msg_warn(x->msg, "the rows of %s were not counted: %s", name, why->msg);
+}
+
+static int take_counts(struct extras *x, const struct pgconn_opts *o, struct err *e)
+{
+    static const struct catalog_count_events events = {on_count, on_uncounted};
+    struct err why = {0};
+
+    if (x->count_tables == NULL || catalog_count_read(o, x->count_tables, &events, x, &why) == 0)
+        return 0;
+    if (is_ours(&why)) {
+        *e = why;
+        return -1;
+    }
+    x->not_counted++;
+    msg_warn(x->msg, "not all rows of count_tables were counted: %s", why.msg);
+    return 0;
+}
+
 int extras_take(struct extras *x, const struct pgconn_opts *o, struct err *e)
 {
+    if (take_counts(x, o, e) != 0)
+        return -1;
+    if (!x->names)
+        return 0;
     return take_map(x, o, e) != 0 ? -1 : take_config(x, o, e);
 }

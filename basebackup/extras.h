@@ -1,14 +1,9 @@
 /*
  * extras: what a backup holds besides the data directory, where a SQL connection allows it: the
- * relation map, and the configuration that lies elsewhere (Debian keeps it in /etc/postgresql).
+ * relation map, the configuration that lies elsewhere (Debian keeps it in /etc/postgresql), and the
+ * numbers of rows of chosen tables.
  *
  * Nothing of it is needed to recover, so what is not allowed is told and does not fail the backup.
- *
- * The map is a text of the manifest (MANIFEST_RELATIONS), a row of items:
- *
- *     u8 1, varint database oid, varint length, name
- *     u8 2, varint oid, varint filenode, varint tablespace, u8 kind, varint length, schema,
- *           varint length, name                      of the database before it
  */
 #ifndef BASEBACKUP_EXTRAS_H
 #define BASEBACKUP_EXTRAS_H
@@ -25,11 +20,15 @@ struct extras {
     uint64_t system_id;
     struct manifest_writer *manifest;
     struct pages_put *put;
-    bool conf_inside; /* postgresql.conf is in the data directory */
+    bool conf_inside;         /* postgresql.conf is in the data directory */
+    bool names;               /* the relation map and configuration files are wanted */
+    const char *count_tables; /* NULL: none */
     /* the result */
     uint64_t relations;
     unsigned databases;
     unsigned skipped;
+    unsigned counted;      /* tables, */
+    unsigned not_counted;  /* and those that could not be */
     unsigned config_files; /* kept */
     bool config_outside;   /* there is some, or nobody told */
     bool config_missing;   /* and not all of it could be kept */

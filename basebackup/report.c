@@ -123,6 +123,8 @@ int report_json(const struct backup_result *r, struct err *e)
     json_num(&j, "packs_adopted", r->orphans);
     json_num(&j, "relations", r->relations);
     json_num(&j, "databases", r->databases);
+    json_num(&j, "tables_counted", r->counted);
+    json_num(&j, "tables_not_counted", r->not_counted);
     json_num(&j, "config_files", r->config_files);
     json_bool(&j, "config_missing", r->config_missing);
     json_num(&j, "sequence", p->head.sequence);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "repo/counts.h"
 #include "survey.h"
 
 enum { VERSION_TEXT_MAX = 24 };
@@ -62,12 +63,56 @@ static int show_backup(const struct backup_item *b, struct buf *out, struct err 
                    p->data_checksums ? "" : ", without data checksums");
 }
 
+static int show_counts(const struct backup_item *b, struct buf *out, struct err *e)
+{
+    struct cur part = cur_of(b->counts, b->counts_len);
+    char name[4 * COUNTS_NAME_MAX];
+    char visible[8 * COUNTS_NAME_MAX];
+    struct counts_row row;
+    int rc;
+
+    while ((rc = counts_next(&part, &row, e)) == 0) {
+        (void)snprintf(name, sizeof name, "%s.%s.%s", row.database, row.schema, row.table);
+        (void)text_visible(visible, sizeof visible, name, strlen(name));
+        if (buf_fmt(out, e, "      rows     %llu in %s\n", (unsigned long long)row.rows, visible) !=
+            0)
+            return -1;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
 int survey_show_backups(const struct survey_lineage *l, struct buf *out, struct err *e)
 {
     for (size_t i = 0; i < l->backups.items.n; i++)
-        if (show_backup(&l->backups.items.v[i], out, e) != 0)
+        if (show_backup(&l->backups.items.v[i], out, e) != 0 ||
+            show_counts(&l->backups.items.v[i], out, e) != 0)
             return -1;
     return 0;
+}
+
+/* null where no key reads them. */
+static void json_counts(const struct backup_item *b, struct json_out *j)
+{
+    struct cur part = cur_of(b->counts, b->counts_len);
+    struct counts_row row;
+    struct err quiet = {0};
+
+    if (!b->counts_known) {
+        json_null(j, "counts");
+        return;
+    }
+    json_array(j, "counts");
+    while (counts_next(&part, &row, &quiet) == 0) {
+        json_object(j, NULL);
+        json_str(j, "database", row.database);
+        json_str(j, "schema", row.schema);
+        json_str(j, "table", row.table);
+        json_num(j, "rows", row.rows);
+        survey_json_time(j, "time", row.time);
+        survey_json_lsn(j, "lsn", row.lsn);
+        json_object_end(j);
+    }
+    json_array_end(j);
 }
 
 void survey_json_backups(const struct survey_lineage *l, struct json_out *j)
@@ -99,6 +144,7 @@ void survey_json_backups(const struct survey_lineage *l, struct json_out *j)
         json_num(j, "bytes", p->bytes);
         json_num(j, "stored_bytes", p->stored);
         json_bool(j, "restorable", b->restorable);
+        json_counts(b, j);
         json_object_end(j);
     }
 }

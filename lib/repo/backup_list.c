@@ -19,6 +19,8 @@ void backup_list_init(struct backup_list *l)
 
 void backup_list_fini(struct backup_list *l)
 {
+    for (size_t i = 0; i < l->items.n; i++)
+        free(l->items.v[i].counts);
     backup_items_fini(&l->items);
 }
 
@@ -43,8 +45,8 @@ struct reading {
     struct backup_list *list;
     struct repo *repo;
     struct problems *problems;
-    const struct pack_set *set;         /* NULL: packs are not looked for */
-    const struct object_reader *reader; /* where the manifest is open */
+    const struct pack_set *set;   /* NULL: packs are not looked for */
+    struct object_reader *reader; /* where the manifest is open */
 };
 
 static int complain(struct reading *r, const char *label, enum problem_kind kind, const char *what,
@@ -158,6 +160,19 @@ static int check_recipients(struct reading *r, const char *label, struct err *wh
     return 1;
 }
 
+/* Row counts are metadata: without a key they stay unknown. */
+static int take_counts(const struct reading *r, struct backup_item *b, struct err *e)
+{
+    struct err why = {0};
+
+    b->counts_known = repo_unlock(r->repo, r->reader, &why) == 0 &&
+                      object_metadata(r->reader, &b->counts, &b->counts_len, &why) == 0;
+    if (why.code != ERR_NOMEM && why.code != ERR_INTERRUPTED)
+        return 0;
+    *e = why;
+    return -1;
+}
+
 static int take(void *arg, const char *label, const struct manifest_public *p, const uint8_t *part,
                 size_t len, const struct err *why, struct err *e)
 {
@@ -182,6 +197,8 @@ static int take(void *arg, const char *label, const struct manifest_public *p, c
     (void)snprintf(b->label, sizeof b->label, "%s", label);
     b->public = *p;
     b->restorable = true;
+    if (take_counts(r, b, e) != 0)
+        return -1;
     return r->set == NULL ? 0 : look_for_packs(r, b, part, len, e);
 }
 

@@ -21,6 +21,9 @@ struct backup_item {
     char label[MANIFEST_LABEL_MAX];
     struct manifest_public public;
     bool restorable; /* its packs are there, and after backup_list_judge: its WAL, too */
+    uint8_t *counts; /* its row counts, for counts_next; NULL: none, or no key here reads them */
+    size_t counts_len;
+    bool counts_known;
 };
 
 VEC_DECLARE(backup_items, struct backup_item);

@@ -25,6 +25,7 @@ int manifest_begin(struct manifest_writer *m, struct repo *repo, const char *lab
     manifest_packs_init(&m->packs, MANIFEST_PACKS_MAX);
     buf_init(&m->record, (size_t)2 * MANIFEST_RECORD_MAX);
     buf_init(&m->runs, MANIFEST_RECORD_MAX);
+    buf_init(&m->metadata, COUNTS_MAX);
     m->put = calloc(1, sizeof *m->put);
     m->object = calloc(1, sizeof *m->object);
     if (m->put == NULL || m->object == NULL)
@@ -134,6 +135,11 @@ int manifest_text(struct manifest_writer *m, enum manifest_type type, const void
         len -= take;
     }
     return 0;
+}
+
+int manifest_count(struct manifest_writer *m, const struct counts_row *row, struct err *e)
+{
+    return counts_add(&m->metadata, row, e);
 }
 
 int manifest_file(struct manifest_writer *m, const char *path, unsigned flags, uint32_t mode,
@@ -254,6 +260,8 @@ int manifest_finish(struct manifest_writer *m, struct manifest_public *p, struct
         goto out;
     parts.public_part = part.p;
     parts.public_len = part.len;
+    parts.metadata_part = m->metadata.p;
+    parts.metadata_len = m->metadata.len;
     if (object_writer_finish(m->object, &parts, e) != 0)
         goto out;
     digest_get_strong(&m->whole, m->digest);
@@ -281,4 +289,5 @@ void manifest_fini(struct manifest_writer *m)
     m->object = NULL;
     buf_fini(&m->record);
     buf_fini(&m->runs);
+    buf_fini(&m->metadata);
 }

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/vec.h"
 #include "object/writer.h"
+#include "repo/counts.h"
 #include "repo/manifest.h"
 #include "repo/repo.h"
 
@@ -36,6 +37,7 @@ struct manifest_writer {
     uint32_t last_pack; /* index of the pack that was asked for last */
     struct buf record;
     struct buf runs;
+    struct buf metadata;  /* of the trailer */
     struct pages_run run; /* the growing run; count 0: none */
     bool in_file;
     bool finished;
@@ -58,6 +60,10 @@ int manifest_tablespace(struct manifest_writer *m, uint32_t oid, const char *pat
 int manifest_dir(struct manifest_writer *m, uint32_t mode, const char *path, struct err *e)
     __attribute__((warn_unused_result));
 int manifest_link(struct manifest_writer *m, const char *path, const char *target, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* A row count, for the trailer. */
+int manifest_count(struct manifest_writer *m, const struct counts_row *row, struct err *e)
     __attribute__((warn_unused_result));
 
 /* A piece of a text (MANIFEST_SERVER to MANIFEST_COUNTS); not inside a file. */

@@ -406,6 +406,13 @@ int repo_still_plain(struct repo *r, struct err *e)
                        "tries again.");
 }
 
+int repo_unlock(const struct repo *r, struct object_reader *reader, struct err *e)
+{
+    if (r->has_secret)
+        return object_unlock(reader, &r->secret, e);
+    return r->has_host ? object_unlock_metadata(reader, &r->host, e) : 0;
+}
+
 int repo_get(struct repo *r, const struct store_name *n, struct store_object *o,
              struct object_reader *reader, struct err *e)
 {
@@ -419,12 +426,8 @@ int repo_get(struct repo *r, const struct store_name *n, struct store_object *o,
         return rc;
     if (object_open(reader, &o->source, &r->trust, &want, e) != 0)
         goto fail;
-    if (r->has_secret && object_unlock(reader, &r->secret, e) != 0)
-        goto close;
-    if (r->has_host && !r->has_secret && object_unlock_metadata(reader, &r->host, e) != 0)
-        goto close;
-    return 0;
-close:
+    if (repo_unlock(r, reader, e) == 0)
+        return 0;
     object_close(reader);
 fail:
     store_release(o);

@@ -74,6 +74,10 @@ int repo_still_plain(struct repo *r, struct err *e) __attribute__((warn_unused_r
 int repo_get(struct repo *r, const struct store_name *n, struct store_object *o,
              struct object_reader *reader, struct err *e) __attribute__((warn_unused_result));
 
+/* Unlocks an object that is open with whatever keys are here. */
+int repo_unlock(const struct repo *r, struct object_reader *reader, struct err *e)
+    __attribute__((warn_unused_result));
+
 /* The system identifier of the cluster whose data directory is `dir` (NULL: the working
  * directory).  0, 1 when there is no pg_control there, -1. */
 int repo_local_system_id(const char *dir, uint64_t *system_id, struct err *e)

@@ -121,6 +121,13 @@ static const struct opt table[] = {
      .max = UINT64_C(1) << 30,
      .flags = OPT_ZERO,
      .help = "most bytes per second to read for a base backup; 0 means no limit (default: 0)"},
+    {.name = "count_tables",
+     .kind = OPT_CALL,
+     .arg = "TABLES",
+     .offset = FIELD(count_tables),
+     .call = settings_value_tables,
+     .help = "tables whose rows are counted with each base backup, separated by blanks: TABLE, "
+             "SCHEMA.TABLE or DATABASE.SCHEMA.TABLE (default: none)"},
     {.name = "keep_backups",
      .kind = OPT_CALL,
      .arg = "RULE",

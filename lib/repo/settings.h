@@ -103,8 +103,9 @@ struct settings {
     const char *recipients_file;             /* when recipients names a file instead */
     uint8_t sealed_from[SETTINGS_KEY_BYTES]; /* valid when settings_is_set(s, "sealed_from") */
     const char *state_dir;
-    uint64_t jobs;     /* 0: automatic */
-    uint64_t max_rate; /* bytes per second; 0: no limit */
+    uint64_t jobs;            /* 0: automatic */
+    uint64_t max_rate;        /* bytes per second; 0: no limit */
+    const char *count_tables; /* a list for tablename_next, or NULL */
     struct settings_keep keep_backups;
     struct settings_keep keep_dumps;
     uint64_t wal_within;      /* microseconds; 0: as long as the backups that need it */

@@ -4,6 +4,7 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "pg/tablename.h"
 #include "repo/settings.h"
 
 enum { WORD_MAX = 160, KEEP_MAX = 10000 };
@@ -188,6 +189,25 @@ int settings_value_names(void *into, const struct opt *o, const char *text, stru
     if (rc < 0)
         return -1;
     if (!any)
+        return err_set(e, ERR_USAGE, "the value is empty");
+    *field = text;
+    return 0;
+}
+
+int settings_value_tables(void *into, const struct opt *o, const char *text, struct err *e)
+{
+    const char **field = field_of(into, o);
+    struct tablename name;
+    const char *at = text;
+    unsigned n = 0;
+    int rc;
+
+    while ((rc = tablename_next(&at, &name, e)) > 0)
+        if (n++ == TABLENAME_LIST)
+            return err_set(e, ERR_USAGE, "more than %d tables", TABLENAME_LIST);
+    if (rc < 0)
+        return -1;
+    if (n == 0)
         return err_set(e, ERR_USAGE, "the value is empty");
     *field = text;
     return 0;

@@ -24,4 +24,7 @@ int settings_value_keep(void *into, const struct opt *o, const char *text, struc
 /* Names separated by blanks; the text is kept as it is. */
 int settings_value_names(void *into, const struct opt *o, const char *text, struct err *e);
 
+/* Names of tables (pg/tablename.h); the text is kept as it is. */
+int settings_value_tables(void *into, const struct opt *o, const char *text, struct err *e);
+
 #endif
