@@ -121,7 +121,8 @@ static int look_dir(void *arg, uint32_t mode, const char *path, struct err *e)
     struct unpack *u = arg;
 
     u->totals.dirs++;
-    if ((mode & 050) != 0)
+    /* One of the server's own; a user's directory may have whatever mode. */
+    if (strcmp(path, "global") == 0 && (mode & 050) != 0)
         u->totals.group = true;
     return tell_name(u, UNPACK_IS_DIR, path, NULL, 0, e);
 }
