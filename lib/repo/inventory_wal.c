@@ -54,6 +54,8 @@ static int take_record(struct inventory_wal *w, struct err *e)
         w->last = w->lsn;
     if (walevent_is_switch(w->record))
         w->over = true;
+    if (w->each != NULL)
+        w->each(w->each_arg, w->version, w->record, len, w->lsn);
     if (inventory_wal_end(w->version, w->record, len, w->lsn, &end))
         return plan_ends_push(w->ends, end, e);
     return 0;

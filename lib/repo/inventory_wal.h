@@ -24,7 +24,10 @@ struct inventory_wal {
     lsn_t stop;    /* records from here on are left out: damage; 0: none */
     lsn_t last_to; /* `last` is before this one; 0: no limit */
     lsn_t last;    /* out: the last whole record */
-    uint64_t at;   /* bytes fed */
+    /* May be NULL: is shown each whole record, its first bytes, before it is looked at. */
+    void (*each)(void *arg, const struct version *v, const uint8_t *record, size_t len, lsn_t lsn);
+    void *each_arg;
+    uint64_t at; /* bytes fed */
     bool over;
     uint64_t skip; /* of a record that began before */
     bool in_record;
