@@ -376,32 +376,49 @@ static int run(struct restore *r, struct err *e)
     return r->o->start ? restore_start(r, e) : STATUS_OK;
 }
 
-static int with_options(const struct msg *m, struct settings *s, struct restore_options *o,
-                        restore_run *go, struct err *e)
+struct restore *restore_new(const struct msg *m, struct settings *s, struct restore_options *o,
+                            struct err *e)
 {
     struct restore *r = calloc(1, sizeof *r);
-    int status;
 
-    if (o->directory == NULL) {
-        free(r);
-        return err_set(e, ERR_USAGE, "-D is missing: where shall the copy go?");
+    if (r == NULL) {
+        (void)err_set(e, ERR_NOMEM, "no memory to restore with");
+        return NULL;
     }
-    if (r == NULL)
-        return err_set(e, ERR_NOMEM, "no memory to restore with");
     r->m = m;
     r->s = s;
     r->o = o;
+    plan_init(&r->plan);
     restore_names_init(&r->names, RESTORE_FILES_MAX);
     restore_shares_init(&r->shares, UNPACK_SPACES_MAX);
     restore_rooms_init(&r->rooms, UNPACK_SPACES_MAX);
+    return r;
+}
+
+void restore_free(struct restore *r)
+{
+    restore_close(r);
+    free(r);
+}
+
+static int with_options(const struct msg *m, struct settings *s, struct restore_options *o,
+                        restore_run *go, struct err *e)
+{
+    struct restore *r;
+    int status;
+
+    if (o->directory == NULL)
+        return err_set(e, ERR_USAGE, "-D is missing: where shall the copy go?");
+    r = restore_new(m, s, o, e);
+    if (r == NULL)
+        return -1;
     status = go(r, e);
     if (status < 0 && o->json && r->has_inventory && !r->printed) {
         struct err quiet = {0};
 
         (void)!restore_json(r, e, &quiet); /* the error itself is said in any case */
     }
-    restore_close(r);
-    free(r);
+    restore_free(r);
     return status;
 }
 

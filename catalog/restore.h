@@ -130,6 +130,10 @@ int restore_target(struct restore *r, struct err *e) __attribute__((warn_unused_
 
 enum { RESTORE_TARGET_TEXT = 256 };
 
+/* A moment as a person writes it; without a zone it is local time, and *assumed says so. */
+int restore_moment(const char *text, int64_t *us, bool *assumed, struct err *e)
+    __attribute__((warn_unused_result));
+
 /* "time 2026-... = ...", "the end of the archive". */
 void restore_target_text(const struct restore *r, char out[RESTORE_TARGET_TEXT]);
 
@@ -175,9 +179,18 @@ int restore_unmark(struct restore *r, struct err *e) __attribute__((warn_unused_
 /* ---- conf ---- */
 
 int restore_key(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* Appends " --config ..." and what else another of our programs needs to see the same repository:
+ * settings that this call was given; the rest stays in the configuration. */
+int restore_settings_words(const struct settings *s, struct buf *b, struct err *e)
+    __attribute__((warn_unused_result));
 int restore_conf(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 
 /* ---- the copying itself (cmd_restore) ---- */
+
+/* A zeroed struct with its options; NULL without memory. */
+struct restore *restore_new(const struct msg *m, struct settings *s, struct restore_options *o,
+                            struct err *e);
+void restore_free(struct restore *r);
 
 /* A run of restore or export with its options; returns the exit status. */
 typedef int restore_run(struct restore *r, struct err *e);

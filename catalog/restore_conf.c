@@ -82,10 +82,8 @@ static int add_path(struct buf *b, const char *name, const char *path, struct er
     return place_absolute(where, path, e) == 0 ? add_option(b, name, where, e) : -1;
 }
 
-/* Settings that this call was given stand in the command; the rest stays in the configuration. */
-static int add_settings(const struct restore *r, struct buf *b, struct err *e)
+int restore_settings_words(const struct settings *s, struct buf *b, struct err *e)
 {
-    const struct settings *s = r->s;
     bool all = s->config == NULL;
     char id[33];
 
@@ -128,7 +126,7 @@ static int walden_command(const struct restore *r, struct buf *b, struct err *e)
         msg_warn(r->m, "walden-restore is neither beside this program nor in PATH: correct "
                        "restore_command in " AUTO_CONF);
     (void)snprintf(id, sizeof id, "%llu", (unsigned long long)r->repo.where.system_id);
-    if (place_shell_word(b, program, e) != 0 || add_settings(r, b, e) != 0 ||
+    if (place_shell_word(b, program, e) != 0 || restore_settings_words(r->s, b, e) != 0 ||
         add_option(b, "system-id", id, e) != 0 ||
         (r->key[0] != '\0' && add_option(b, "secret-key", r->key, e) != 0) ||
         (r->key[0] == '\0' && settings_is_explicit(r->s, "secret_key") &&

@@ -52,16 +52,22 @@ static int as_local(int64_t us, int64_t *out, struct err *e)
     return 0;
 }
 
+int restore_moment(const char *text, int64_t *us, bool *assumed, struct err *e)
+{
+    bool zoned = false;
+
+    if (parse_time(text, us, &zoned, e) != 0 || (!zoned && as_local(*us, us, e) != 0))
+        return -1;
+    *assumed = !zoned;
+    return 0;
+}
+
 static int take_time(struct restore *r, struct err *e)
 {
     struct plan_target *t = &r->target;
-    bool zoned = false;
 
-    if (parse_time(r->o->time, &t->time, &zoned, e) != 0)
+    if (restore_moment(r->o->time, &t->time, &r->assumed_zone, e) != 0)
         return in_option(e, "target-time");
-    if (!zoned && as_local(t->time, &t->time, e) != 0)
-        return in_option(e, "target-time");
-    r->assumed_zone = !zoned;
     t->kind = PLAN_TIME;
     return 0;
 }
