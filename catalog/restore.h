@@ -6,7 +6,7 @@
  *   restore_show     the plan for people and programs
  *   restore_place    the directories: empty, ours, half-done; whose; room enough
  *   restore_conf     recovery settings, signal files, the key that the hook gets
- *   restore_start    the server, run until it has reached the target
+ *   restore_start    the server, run until it has reached the target (restore_server)
  */
 #ifndef CATALOG_RESTORE_H
 #define CATALOG_RESTORE_H
@@ -209,9 +209,5 @@ int restore_finish(struct restore *r, struct err *e) __attribute__((warn_unused_
 
 /* Starts the server and waits for the target.  The exit status, or -1. */
 int restore_start(struct restore *r, struct err *e) __attribute__((warn_unused_result));
-
-/* The folder of the server programs of a major version. */
-int restore_programs(const struct restore *r, uint32_t major, char out[PLACE_MAX], struct err *e)
-    __attribute__((warn_unused_result));
 
 #endif

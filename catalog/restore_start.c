@@ -1,428 +1,41 @@
-/*
- * Runs the copy.  The server gets a configuration of its own, since the cluster's may lie elsewhere
- * or name what is not here: what recovery demands (from pg_control), a private socket, no TCP.
- * What it says in its log is what counts: it accepts connections long before it has reached a
- * target.
- */
-#include <signal.h>
+/* Runs the copy, and says what was reached. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/parse.h"
 #include "base/text.h"
-#include "os/file.h"
-#include "os/host.h"
-#include "os/proc.h"
-#include "os/signal.h"
 #include "os/time.h"
-#include "os/tty.h"
-#include "pgconn/pgconn.h"
-#include "restore.h"
+#include "restore_server.h"
 
-enum {
-    VERSION_MAX = 128,
-    LOG_LINE = 1024,
-    LOOK_US = 50 * 1000,
-    STOP_US = 60 * 1000 * 1000,
-    ASK_US = 5 * 1000 * 1000,
-    RUN_DIR_MAX = 80, /* a socket's path has room for 107 bytes */
-    CONF_MAX = 16 * 1024,
-    ARGS_MAX = 64
-};
+enum { ASK_US = 5 * 1000 * 1000 };
 
-#define PORT "5432"
-
-/* --- the programs --- */
-
-/* Is the postgres in this folder of that major version? */
-static bool is_major(const char *dir, uint32_t major)
-{
-    char path[PLACE_MAX];
-    const char *argv[] = {path, "--version", NULL};
-    struct os_proc_spec spec = OS_PROC_SPEC_INIT;
-    struct os_proc proc = OS_PROC_INIT;
-    char text[VERSION_MAX] = "";
-    size_t got = 0;
-    struct stat st;
-    struct err quiet = {0};
-    uint64_t found = 0;
-    const char *at;
-
-    if (place_join(path, dir, "postgres", &quiet) != 0 || os_stat(path, &st, &quiet) != 0)
-        return false;
-    spec.argv = argv;
-    spec.in = spec.err = OS_PROC_NULL;
-    spec.out = OS_PROC_PIPE;
-    if (os_proc_spawn(&proc, &spec, &quiet) == 0 &&
-        os_read_full(proc.out, text, sizeof text - 1, &got, path, &quiet) == 0)
-        (void)!os_proc_wait(&proc, os_mono_us() + STOP_US, &quiet); /* its words are what counts */
-    os_proc_fini(&proc);
-    at = strstr(text, "(PostgreSQL) ");
-    if (at == NULL)
-        return false;
-    for (at += strlen("(PostgreSQL) "); *at >= '0' && *at <= '9' && found < 1000; at++)
-        found = 10 * found + (uint64_t)(*at - '0');
-    return found == major;
-}
-
-int restore_programs(const struct restore *r, uint32_t major, char out[PLACE_MAX], struct err *e)
-{
-    static const char *const usual[] = {"/usr/lib/postgresql/%u/bin", "/usr/pgsql-%u/bin",
-                                        "/usr/local/pgsql-%u/bin"};
-    const char *path = os_env("PATH");
-
-    if (r->s->pg_bin != NULL) {
-        (void)snprintf(out, PLACE_MAX, "%s", r->s->pg_bin);
-        if (is_major(out, major))
-            return 0;
-    }
-    while (path != NULL && *path != '\0') {
-        size_t len = strcspn(path, ":");
-
-        if (*path == '/' && len < PLACE_MAX) {
-            memcpy(out, path, len);
-            out[len] = '\0';
-            if (is_major(out, major))
-                return 0;
-        }
-        path += len + (path[len] == ':' ? 1 : 0);
-    }
-    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
-        char number[12];
-        const char *gap = strstr(usual[i], "%u");
-
-        (void)snprintf(number, sizeof number, "%u", (unsigned)major);
-        (void)snprintf(out, PLACE_MAX, "%.*s%s%s", (int)(gap - usual[i]), usual[i], number,
-                       gap + 2);
-        if (is_major(out, major))
-            return 0;
-    }
-    (void)err_set(e, ERR_CONFIG, "no server programs of PostgreSQL %u were found", (unsigned)major);
-    return err_hint(e, "Install them, or set pg_bin to their folder.");
-}
-
-/* --- its own folder --- */
-
-struct run {
-    char bin[PLACE_MAX];
-    char dir[PLACE_MAX];
-    char log[PLACE_MAX];
-    struct os_root root;
-    struct os_proc proc;
-    int fd; /* of the log, for reading */
-    char line[LOG_LINE];
-    size_t held;
-    bool reached;
-    bool paused;
-    bool promoted;
-    bool shut_down;
-    uint64_t segments;
-    char stop[LOG_LINE];  /* "recovery stopping before ..." */
-    char last[LOG_LINE];  /* "last completed transaction was ..." */
-    char fatal[LOG_LINE]; /* the last FATAL or PANIC */
-};
-
-static int make_dir(struct restore *r, struct run *run, struct err *e)
-{
-    const char *tmp = os_env("TMPDIR");
-    struct os_root above = OS_ROOT_INIT;
-    uint8_t random[6];
-    char hex[13];
-    char name[32];
-    int fd = -1;
-    int rc;
-
-    if (tmp == NULL || *tmp != '/' || strlen(tmp) > RUN_DIR_MAX - sizeof name)
-        tmp = "/tmp";
-    secret_random(random, sizeof random);
-    text_hex(hex, random, sizeof random);
-    (void)snprintf(name, sizeof name, "walden-run.%s", hex);
-    if (place_join(run->dir, tmp, name, e) != 0 || os_root_open(&above, tmp, e) != 0)
-        return e->code != ERR_NONE ? -1
-                                   : err_set(e, ERR_IO, "directory \"%s\" does not exist", tmp);
-    rc = os_root_mkdirs(&above, name, 0700, &fd, e);
-    if (rc == 0 && r->owner.change)
-        rc = os_chown(fd, r->owner.uid, r->owner.gid, run->dir, e);
-    os_drop(&fd);
-    os_root_close(&above);
-    if (rc == 0 && os_root_open(&run->root, run->dir, e) != 0)
-        rc = -1;
-    return rc;
-}
-
-static int put(struct restore *r, struct run *run, const char *name, const char *text,
-               struct err *e)
-{
-    char path[PLACE_MAX];
-
-    if (place_join(path, run->dir, name, e) != 0)
-        return -1;
-    return place_put(path, text, strlen(text), 0600, false, &r->owner, e) < 0 ? -1 : 0;
-}
-
-static unsigned at_least(uint32_t value, unsigned least)
-{
-    return value < least ? least : value;
-}
-
-static int read_control(struct restore *r, struct err *e)
-{
-    uint8_t bytes[CONTROL_SIZE];
-    size_t got = 0;
-    int fd = -1;
-    int rc = os_root_at(&r->unpack.tree.dir, UNPACK_CONTROL, O_RDONLY, 0, &fd, e);
-
-    if (rc == 0)
-        rc = os_read_full(fd, bytes, sizeof bytes, &got, UNPACK_CONTROL, e);
-    os_drop(&fd);
-    if (rc != 0)
-        return rc < 0 ? -1 : err_set(e, ERR_IO, "\"" UNPACK_CONTROL "\" is gone");
-    return control_parse(bytes, got, &r->control, e);
-}
-
-/* Recovery refuses to run with less than the original had. */
-static int write_conf(struct restore *r, struct run *run, struct err *e)
-{
-    const struct control *c = &r->control;
-    char text[CONF_MAX];
-
-    (void)snprintf(text, sizeof text,
-                   "# What walden restore --start runs the copy with.\n"
-                   "max_connections = %u\n"
-                   "max_worker_processes = %u\n"
-                   "max_wal_senders = %u\n"
-                   "max_prepared_transactions = %u\n"
-                   "max_locks_per_transaction = %u\n"
-                   "shared_buffers = 64MB\n"
-                   "wal_level = replica\n",
-                   at_least(c->max_connections, 20), at_least(c->max_worker_processes, 8),
-                   at_least(c->max_wal_senders, 4), at_least(c->max_prepared_xacts, 0),
-                   at_least(c->max_locks_per_xact, 64));
-    if (put(r, run, "postgresql.conf", text, e) != 0 ||
-        put(r, run, "pg_hba.conf", "local all all trust\n", e) != 0)
-        return -1;
-    return put(r, run, "pg_ident.conf", "", e);
-}
-
-static int start_server(struct restore *r, struct run *run, struct err *e)
-{
-    /* On the command line, where postgresql.auto.conf does not beat it. */
-    static const char *const fixed[] = {"listen_addresses=",
-                                        ("port=" PORT),
-                                        "archive_mode=off",
-                                        "hot_standby=on",
-                                        "ssl=off",
-                                        "shared_preload_libraries=",
-                                        "session_preload_libraries=",
-                                        "local_preload_libraries=",
-                                        "logging_collector=off",
-                                        "log_destination=stderr",
-                                        "log_line_prefix=",
-                                        "log_min_messages=warning",
-                                        "log_timezone=UTC",
-                                        "lc_messages=C"};
-    char program[PLACE_MAX];
-    char file[4][PLACE_MAX + 32];
-    const char *argv[ARGS_MAX];
-    struct os_proc_spec spec = OS_PROC_SPEC_INIT;
-    size_t n = 0;
-    int fd = -1;
-    int rc;
-
-    (void)snprintf(file[0], sizeof file[0], "config_file=%s/postgresql.conf", run->dir);
-    (void)snprintf(file[1], sizeof file[1], "hba_file=%s/pg_hba.conf", run->dir);
-    (void)snprintf(file[2], sizeof file[2], "ident_file=%s/pg_ident.conf", run->dir);
-    (void)snprintf(file[3], sizeof file[3], "unix_socket_directories=%s", run->dir);
-    if (place_join(program, run->bin, "postgres", e) != 0 ||
-        place_join(run->log, run->dir, "log", e) != 0)
-        return -1;
-    argv[n++] = program;
-    argv[n++] = "-D";
-    argv[n++] = r->dir;
-    for (size_t i = 0; i < 4; i++) {
-        argv[n++] = "-c";
-        argv[n++] = file[i];
-    }
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
-        argv[n++] = "-c";
-        argv[n++] = fixed[i];
-    }
-    argv[n] = NULL;
-    rc = os_root_at(&run->root, "log", O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600, &fd, e);
-    if (rc == 0 && r->owner.change)
-        rc = os_chown(fd, r->owner.uid, r->owner.gid, run->log, e);
-    if (rc == 0)
-        rc = os_root_at(&run->root, "log", O_RDONLY, 0, &run->fd, e);
-    spec.argv = argv;
-    spec.cwd = r->dir;
-    spec.in = OS_PROC_NULL;
-    spec.out = spec.err = fd;
-    spec.own_group = true; /* a Ctrl-C is ours to pass on */
-    spec.drop_user = r->owner.change;
-    spec.uid = r->owner.uid;
-    spec.gid = r->owner.gid;
-    if (rc == 0)
-        rc = os_proc_spawn(&run->proc, &spec, e);
-    os_drop(&fd);
-    return rc == 0 ? 0 : -1;
-}
-
-/* --- what it says --- */
-
-static bool says(const char *line, const char *what)
-{
-    return strstr(line, what) != NULL;
-}
-
-static void keep(char out[LOG_LINE], const char *line)
-{
-    const char *at = strstr(line, ":  ");
-
-    (void)snprintf(out, LOG_LINE, "%s", at == NULL ? line : at + 3);
-}
-
-static void take_line(struct run *run, const char *line)
-{
-    if (says(line, "recovery stopping ")) {
-        keep(run->stop, line);
-    } else if (says(line, "last completed transaction was at log time")) {
-        keep(run->last, line);
-    } else if (says(line, "restored log file ")) {
-        run->segments++;
-    } else if (says(line, "pausing at the end of recovery") || says(line, "recovery has paused")) {
-        run->reached = run->paused = true;
-    } else if (says(line, "database system is ready to accept connections")) {
-        run->reached = run->promoted = true;
-    } else if (says(line, "shutdown at recovery target")) {
-        run->reached = run->shut_down = true;
-    } else if (strncmp(line, "FATAL:", 6) == 0 || strncmp(line, "PANIC:", 6) == 0) {
-        keep(run->fatal, line);
-    } else if (says(line, "walden-restore: error: ") || says(line, "walden-restore: hint: ")) {
-        if (run->fatal[0] == '\0')
-            (void)snprintf(run->fatal, sizeof run->fatal, "%s", line);
-    }
-}
-
-/* Reads what came since. */
-static int read_log(struct run *run, struct err *e)
-{
-    char piece[4096];
-    size_t got;
-
-    do {
-        if (os_read(run->fd, piece, sizeof piece, &got, run->log, e) != 0)
-            return -1;
-        for (size_t i = 0; i < got; i++) {
-            if (piece[i] == '\n') {
-                run->line[run->held] = '\0';
-                take_line(run, run->line);
-                run->held = 0;
-            } else if (run->held + 1 < sizeof run->line) {
-                run->line[run->held++] = piece[i];
-            }
-        }
-    } while (got > 0);
-    return 0;
-}
-
-static void stop_server(struct run *run)
-{
-    struct err quiet = {0};
-
-    os_signal_forget();
-    os_proc_kill(&run->proc, SIGINT);
-    if (os_proc_wait(&run->proc, os_mono_us() + STOP_US, &quiet) != 0)
-        os_proc_kill(&run->proc, SIGQUIT);
-    os_proc_fini(&run->proc);
-}
-
-static int ended(const struct restore *r, struct run *run, struct err *e)
-{
-    char why[LOG_LINE];
-
-    if (run->shut_down)
-        return 0;
-    (void)text_visible(why, 400, run->fatal, strlen(run->fatal));
-    (void)err_set(e, ERR_IO, "the server ended (status %d) before it had reached the target: %s",
-                  run->proc.exit_code, *why == '\0' ? "see its log" : why);
-    (void)r;
-    return err_hint(e, "Its log is %s; the copy is complete, and a start of it goes on.", run->log);
-}
-
-/* Until the target is reached, the server ends, or somebody interrupts. */
-static int wait_for(const struct restore *r, struct run *run, struct err *e)
-{
-    bool shows = os_tty_is(STDERR_FILENO);
-    int rc = 0;
-
-    while (!run->reached) {
-        int gone;
-
-        if (os_signal_check(e) != 0) {
-            stop_server(run);
-            return err_context(e, "while recovery was running; the server was stopped");
-        }
-        gone = os_proc_wait(&run->proc, os_mono_us() + LOOK_US, e);
-        if (gone < 0 && e->code == ERR_INTERRUPTED) {
-            err_clear(e);
-            continue;
-        }
-        if (read_log(run, e) != 0)
-            return -1;
-        if (shows)
-            fprintf(stderr, "\rrecovery: %llu of %llu segments", (unsigned long long)run->segments,
-                    (unsigned long long)r->plan.segments);
-        if (gone == 0) {
-            rc = ended(r, run, e);
-            break;
-        }
-    }
-    if (shows)
-        fprintf(stderr, "\r%60s\r", "");
-    return rc;
-}
-
-/* --- asking it --- */
-
-static void show_asked(const struct run *run)
+static void show_asked(const struct restore_server *run)
 {
     static const char sql[] =
         "select coalesce(pg_last_wal_replay_lsn()::text, '-'), "
-        "coalesce((pg_last_xact_replay_timestamp() at time zone 'UTC')::text || '+00', 'none'), "
-        "current_user";
-    const char *users[] = {os_env("PGUSER"), "postgres"};
+        "coalesce((pg_last_xact_replay_timestamp() at time zone 'UTC')::text || '+00', 'none')";
+    struct pgconn *c = NULL;
+    struct pgconn_rows *rows = NULL;
+    const char *user = NULL;
+    struct err quiet = {0};
 
-    for (size_t i = 0; i < sizeof users / sizeof users[0]; i++) {
-        const struct pgconn_opts o = {
-            .host = run->dir, .port = PORT, .user = users[i], .dbname = "postgres"};
-        struct pgconn *c = NULL;
-        struct pgconn_rows *rows = NULL;
-        struct err quiet = {0};
-        bool done = false;
-
-        if (users[i] == NULL || pgconn_open(&c, &o, &quiet) != 0)
-            continue;
-        if (pgconn_query(c, sql, os_mono_us() + ASK_US, &rows, &quiet) == 0 &&
-            pgconn_rows_count(rows) == 1) {
-            printf("         replayed up to %s, last commit %s\n", pgconn_value(rows, 0, 0),
-                   pgconn_value(rows, 0, 1));
-            printf("connect  psql -h %s -p " PORT " -U %s -d postgres\n", run->dir, users[i]);
-            done = true;
-        }
-        pgconn_rows_free(rows);
-        pgconn_close(c);
-        if (done)
-            return;
+    if (restore_server_connect(run, "postgres", &c, &user, &quiet) != 0) {
+        printf("connect  psql -h %s -p " RESTORE_PORT "\n", run->dir);
+        return;
     }
-    printf("connect  psql -h %s -p " PORT "\n", run->dir);
+    if (pgconn_query(c, sql, os_mono_us() + ASK_US, &rows, &quiet) == 0 &&
+        pgconn_rows_count(rows) == 1)
+        printf("         replayed up to %s, last commit %s\n", pgconn_value(rows, 0, 0),
+               pgconn_value(rows, 0, 1));
+    printf("connect  psql -h %s -p " RESTORE_PORT " -U %s -d postgres\n", run->dir, user);
+    pgconn_rows_free(rows);
+    pgconn_close(c);
 }
 
-static void show(const struct restore *r, const struct run *run)
+static void show(const struct restore *r, const struct restore_server *run)
 {
     char target[RESTORE_TARGET_TEXT];
-    char shown[2 * LOG_LINE];
+    char shown[2 * RESTORE_LOG_LINE];
 
     restore_target_text(r, target);
     (void)text_visible(shown, sizeof shown, run->stop, strlen(run->stop));
@@ -451,24 +64,18 @@ static void show(const struct restore *r, const struct run *run)
 
 int restore_start(struct restore *r, struct err *e)
 {
-    struct run *run = calloc(1, sizeof *run);
+    struct restore_server *run = malloc(sizeof *run);
     int rc = -1;
 
     if (run == NULL)
         return err_set(e, ERR_NOMEM, "no memory to start a server with");
-    run->root = (struct os_root)OS_ROOT_INIT;
-    run->proc = (struct os_proc)OS_PROC_INIT;
-    run->fd = -1;
-    if (restore_programs(r, restore_backup(r)->version / 10000, run->bin, e) == 0 &&
-        read_control(r, e) == 0 && make_dir(r, run, e) == 0 && write_conf(r, run, e) == 0 &&
-        start_server(r, run, e) == 0 && wait_for(r, run, e) == 0) {
+    restore_server_init(run);
+    if (restore_server_start(r, run, e) == 0 && restore_server_wait(r, run, e) == 0) {
         show(r, run);
         rc = fflush(stdout) == 0 ? STATUS_OK
                                  : err_set(e, ERR_IO, "could not write to standard output");
     }
-    /* The server goes on without us. */
-    os_drop(&run->fd);
-    os_root_close(&run->root);
+    restore_server_fini(run); /* it goes on without us */
     free(run);
     return rc;
 }

@@ -1,0 +1,415 @@
+#include "restore_server.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+#include "os/file.h"
+#include "os/host.h"
+#include "os/signal.h"
+#include "os/time.h"
+#include "os/tty.h"
+
+enum {
+    VERSION_MAX = 128,
+    LOOK_US = 50 * 1000,
+    STOP_US = 60 * 1000 * 1000,
+    CONF_MAX = 16 * 1024,
+    ARGS_MAX = 64
+};
+
+void restore_server_init(struct restore_server *s)
+{
+    memset(s, 0, sizeof *s);
+    s->root = (struct os_root)OS_ROOT_INIT;
+    s->proc = (struct os_proc)OS_PROC_INIT;
+    s->fd = -1;
+}
+
+/* --- the programs --- */
+
+/* Is the program in this folder of such a major version? */
+static bool is_major(const char *dir, const char *program, uint32_t least, uint32_t most)
+{
+    char path[PLACE_MAX];
+    const char *argv[] = {path, "--version", NULL};
+    struct os_proc_spec spec = OS_PROC_SPEC_INIT;
+    struct os_proc proc = OS_PROC_INIT;
+    char text[VERSION_MAX] = "";
+    size_t got = 0;
+    struct stat st;
+    struct err quiet = {0};
+    uint64_t found = 0;
+    const char *at;
+
+    if (place_join(path, dir, program, &quiet) != 0 || os_stat(path, &st, &quiet) != 0)
+        return false;
+    spec.argv = argv;
+    spec.in = spec.err = OS_PROC_NULL;
+    spec.out = OS_PROC_PIPE;
+    if (os_proc_spawn(&proc, &spec, &quiet) == 0 &&
+        os_read_full(proc.out, text, sizeof text - 1, &got, path, &quiet) == 0)
+        (void)!os_proc_wait(&proc, os_mono_us() + STOP_US, &quiet); /* its words are what counts */
+    os_proc_fini(&proc);
+    at = strstr(text, "(PostgreSQL) ");
+    if (at == NULL)
+        return false;
+    for (at += strlen("(PostgreSQL) "); *at >= '0' && *at <= '9' && found < 1000; at++)
+        found = 10 * found + (uint64_t)(*at - '0');
+    return found >= least && found <= most;
+}
+
+static bool in_path(const char *path, const char *program, uint32_t least, uint32_t most,
+                    char out[PLACE_MAX])
+{
+    while (path != NULL && *path != '\0') {
+        size_t len = strcspn(path, ":");
+
+        if (*path == '/' && len < PLACE_MAX) {
+            memcpy(out, path, len);
+            out[len] = '\0';
+            if (is_major(out, program, least, most))
+                return true;
+        }
+        path += len + (path[len] == ':' ? 1 : 0);
+    }
+    return false;
+}
+
+int restore_programs(const struct settings *s, const char *program, uint32_t least, uint32_t most,
+                     char out[PLACE_MAX], struct err *e)
+{
+    static const char *const usual[] = {"/usr/lib/postgresql/%u/bin", "/usr/pgsql-%u/bin",
+                                        "/usr/local/pgsql-%u/bin"};
+
+    if (s->pg_bin != NULL) {
+        (void)snprintf(out, PLACE_MAX, "%s", s->pg_bin);
+        if (is_major(out, program, least, most))
+            return 0;
+    }
+    if (in_path(os_env("PATH"), program, least, most, out))
+        return 0;
+    for (uint32_t major = least; major <= most; major++)
+        for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+            const char *gap = strstr(usual[i], "%u");
+
+            (void)snprintf(out, PLACE_MAX, "%.*s%u%s", (int)(gap - usual[i]), usual[i],
+                           (unsigned)major, gap + 2);
+            if (is_major(out, program, major, major))
+                return 0;
+        }
+    (void)err_set(e, ERR_CONFIG, "no %s of PostgreSQL %u was found", program, (unsigned)least);
+    return err_hint(e, "Install it, or set pg_bin to its folder.");
+}
+
+/* --- its own folder --- */
+
+static int open_dir(struct restore_server *run, struct err *e)
+{
+    int rc = os_root_open(&run->root, run->dir, e);
+
+    return rc > 0 ? err_set(e, ERR_IO, "directory \"%s\" does not exist", run->dir) : rc;
+}
+
+static int make_dir(struct restore *r, struct restore_server *run, struct err *e)
+{
+    const char *tmp = os_env("TMPDIR");
+    struct os_root above = OS_ROOT_INIT;
+    uint8_t random[6];
+    char hex[13];
+    char name[32];
+    int fd = -1;
+    int rc;
+
+    if (tmp == NULL || *tmp != '/' || strlen(tmp) > RESTORE_RUN_MAX - sizeof name)
+        tmp = "/tmp";
+    secret_random(random, sizeof random);
+    text_hex(hex, random, sizeof random);
+    (void)snprintf(name, sizeof name, "walden-run.%s", hex);
+    if (place_join(run->dir, tmp, name, e) != 0 || os_root_open(&above, tmp, e) != 0)
+        return e->code != ERR_NONE ? -1
+                                   : err_set(e, ERR_IO, "directory \"%s\" does not exist", tmp);
+    rc = os_root_mkdirs(&above, name, 0700, &fd, e);
+    if (rc == 0 && r->owner.change)
+        rc = os_chown(fd, r->owner.uid, r->owner.gid, run->dir, e);
+    os_drop(&fd);
+    os_root_close(&above);
+    return rc == 0 ? open_dir(run, e) : rc;
+}
+
+static int put(struct restore *r, struct restore_server *run, const char *name, const char *text,
+               struct err *e)
+{
+    char path[PLACE_MAX];
+
+    if (place_join(path, run->dir, name, e) != 0)
+        return -1;
+    return place_put(path, text, strlen(text), 0600, false, &r->owner, e) < 0 ? -1 : 0;
+}
+
+static unsigned at_least(uint32_t value, unsigned least)
+{
+    return value < least ? least : value;
+}
+
+static int read_control(struct restore *r, struct err *e)
+{
+    uint8_t bytes[CONTROL_SIZE];
+    size_t got = 0;
+    int fd = -1;
+    int rc = os_root_at(&r->unpack.tree.dir, UNPACK_CONTROL, O_RDONLY, 0, &fd, e);
+
+    if (rc == 0)
+        rc = os_read_full(fd, bytes, sizeof bytes, &got, UNPACK_CONTROL, e);
+    os_drop(&fd);
+    if (rc != 0)
+        return rc < 0 ? -1 : err_set(e, ERR_IO, "\"" UNPACK_CONTROL "\" is gone");
+    return control_parse(bytes, got, &r->control, e);
+}
+
+/* Recovery refuses to run with less than the original had. */
+static int write_conf(struct restore *r, struct restore_server *run, struct err *e)
+{
+    const struct control *c = &r->control;
+    char text[CONF_MAX];
+
+    (void)snprintf(text, sizeof text,
+                   "# What walden restore --start runs the copy with.\n"
+                   "max_connections = %u\n"
+                   "max_worker_processes = %u\n"
+                   "max_wal_senders = %u\n"
+                   "max_prepared_transactions = %u\n"
+                   "max_locks_per_transaction = %u\n"
+                   "shared_buffers = 64MB\n"
+                   "wal_level = replica\n",
+                   at_least(c->max_connections, 20), at_least(c->max_worker_processes, 8),
+                   at_least(c->max_wal_senders, 4), at_least(c->max_prepared_xacts, 0),
+                   at_least(c->max_locks_per_xact, 64));
+    if (put(r, run, "postgresql.conf", text, e) != 0 ||
+        put(r, run, "pg_hba.conf", "local all all trust\n", e) != 0)
+        return -1;
+    return put(r, run, "pg_ident.conf", "", e);
+}
+
+static int start_server(struct restore *r, struct restore_server *run, struct err *e)
+{
+    /* On the command line, where postgresql.auto.conf does not beat it. */
+    static const char *const fixed[] = {"listen_addresses=",
+                                        ("port=" RESTORE_PORT),
+                                        "archive_mode=off",
+                                        "hot_standby=on",
+                                        "ssl=off",
+                                        "shared_preload_libraries=",
+                                        "session_preload_libraries=",
+                                        "local_preload_libraries=",
+                                        "logging_collector=off",
+                                        "log_destination=stderr",
+                                        "log_line_prefix=",
+                                        "log_min_messages=warning",
+                                        "log_timezone=UTC",
+                                        "lc_messages=C"};
+    char program[PLACE_MAX];
+    char file[4][PLACE_MAX + 32];
+    const char *argv[ARGS_MAX];
+    struct os_proc_spec spec = OS_PROC_SPEC_INIT;
+    size_t n = 0;
+    int fd = -1;
+    int rc;
+
+    (void)snprintf(file[0], sizeof file[0], "config_file=%s/postgresql.conf", run->dir);
+    (void)snprintf(file[1], sizeof file[1], "hba_file=%s/pg_hba.conf", run->dir);
+    (void)snprintf(file[2], sizeof file[2], "ident_file=%s/pg_ident.conf", run->dir);
+    (void)snprintf(file[3], sizeof file[3], "unix_socket_directories=%s", run->dir);
+    if (place_join(program, run->bin, "postgres", e) != 0 ||
+        place_join(run->log, run->dir, "log", e) != 0)
+        return -1;
+    argv[n++] = program;
+    argv[n++] = "-D";
+    argv[n++] = r->dir;
+    for (size_t i = 0; i < 4; i++) {
+        argv[n++] = "-c";
+        argv[n++] = file[i];
+    }
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        argv[n++] = "-c";
+        argv[n++] = fixed[i];
+    }
+    argv[n] = NULL;
+    rc = os_root_at(&run->root, "log", O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600, &fd, e);
+    if (rc == 0 && r->owner.change)
+        rc = os_chown(fd, r->owner.uid, r->owner.gid, run->log, e);
+    if (rc == 0)
+        rc = os_root_at(&run->root, "log", O_RDONLY, 0, &run->fd, e);
+    spec.argv = argv;
+    spec.cwd = r->dir;
+    spec.in = OS_PROC_NULL;
+    spec.out = spec.err = fd;
+    spec.own_group = true; /* a Ctrl-C is ours to pass on */
+    spec.die_with_us = run->ours;
+    spec.drop_user = r->owner.change;
+    spec.uid = r->owner.uid;
+    spec.gid = r->owner.gid;
+    if (rc == 0)
+        rc = os_proc_spawn(&run->proc, &spec, e);
+    os_drop(&fd);
+    return rc == 0 ? 0 : -1;
+}
+
+/* --- what it says --- */
+
+static bool says(const char *line, const char *what)
+{
+    return strstr(line, what) != NULL;
+}
+
+static void keep(char out[RESTORE_LOG_LINE], const char *line)
+{
+    const char *at = strstr(line, ":  ");
+
+    (void)snprintf(out, RESTORE_LOG_LINE, "%s", at == NULL ? line : at + 3);
+}
+
+static void take_line(struct restore_server *run, const char *line)
+{
+    if (says(line, "recovery stopping ")) {
+        keep(run->stop, line);
+    } else if (says(line, "last completed transaction was at log time")) {
+        keep(run->last, line);
+    } else if (says(line, "restored log file ")) {
+        run->segments++;
+    } else if (says(line, "pausing at the end of recovery") || says(line, "recovery has paused")) {
+        run->reached = run->paused = true;
+    } else if (says(line, "database system is ready to accept connections")) {
+        run->reached = run->promoted = true;
+    } else if (says(line, "shutdown at recovery target")) {
+        run->reached = run->shut_down = true;
+    } else if (strncmp(line, "FATAL:", 6) == 0 || strncmp(line, "PANIC:", 6) == 0) {
+        keep(run->fatal, line);
+    } else if (says(line, "walden-restore: error: ") || says(line, "walden-restore: hint: ")) {
+        if (run->fatal[0] == '\0')
+            (void)snprintf(run->fatal, sizeof run->fatal, "%s", line);
+    }
+}
+
+/* Reads what came since. */
+static int read_log(struct restore_server *run, struct err *e)
+{
+    char piece[4096];
+    size_t got;
+
+    do {
+        if (os_read(run->fd, piece, sizeof piece, &got, run->log, e) != 0)
+            return -1;
+        for (size_t i = 0; i < got; i++) {
+            if (piece[i] == '\n') {
+                run->line[run->held] = '\0';
+                take_line(run, run->line);
+                run->held = 0;
+            } else if (run->held + 1 < sizeof run->line) {
+                run->line[run->held++] = piece[i];
+            }
+        }
+    } while (got > 0);
+    return 0;
+}
+
+void restore_server_stop(struct restore_server *run)
+{
+    struct err quiet = {0};
+
+    if (!run->proc.running)
+        return;
+    os_signal_forget();
+    os_proc_kill(&run->proc, SIGINT);
+    if (os_proc_wait(&run->proc, os_mono_us() + STOP_US, &quiet) != 0)
+        os_proc_kill(&run->proc, SIGQUIT);
+    os_proc_fini(&run->proc);
+}
+
+static int ended(const struct restore *r, struct restore_server *run, struct err *e)
+{
+    char why[RESTORE_LOG_LINE];
+
+    if (run->shut_down)
+        return 0;
+    (void)text_visible(why, 400, run->fatal, strlen(run->fatal));
+    (void)err_set(e, ERR_IO, "the server ended (status %d) before it had reached the target: %s",
+                  run->proc.exit_code, *why == '\0' ? "see its log" : why);
+    (void)r;
+    if (run->ours)
+        return -1;
+    return err_hint(e, "Its log is %s; the copy is complete, and a start of it goes on.", run->log);
+}
+
+/* Until the target is reached, the server ends, or somebody interrupts. */
+int restore_server_wait(const struct restore *r, struct restore_server *run, struct err *e)
+{
+    bool shows = os_tty_is(STDERR_FILENO);
+    int rc = 0;
+
+    while (!run->reached) {
+        int gone;
+
+        if (os_signal_check(e) != 0) {
+            restore_server_stop(run);
+            return err_context(e, "while recovery was running; the server was stopped");
+        }
+        gone = os_proc_wait(&run->proc, os_mono_us() + LOOK_US, e);
+        if (gone < 0 && e->code == ERR_INTERRUPTED) {
+            err_clear(e);
+            continue;
+        }
+        if (read_log(run, e) != 0)
+            return -1;
+        if (shows)
+            fprintf(stderr, "\rrecovery: %llu of %llu segments", (unsigned long long)run->segments,
+                    (unsigned long long)r->plan.segments);
+        if (gone == 0) {
+            rc = ended(r, run, e);
+            break;
+        }
+    }
+    if (shows)
+        fprintf(stderr, "\r%60s\r", "");
+    return rc;
+}
+
+int restore_server_start(struct restore *r, struct restore_server *s, struct err *e)
+{
+    uint32_t major = restore_backup(r)->version / 10000;
+
+    if (restore_programs(r->s, "postgres", major, major, s->bin, e) != 0 ||
+        read_control(r, e) != 0 || (s->dir[0] == '\0' ? make_dir(r, s, e) : open_dir(s, e)) != 0 ||
+        write_conf(r, s, e) != 0)
+        return -1;
+    return start_server(r, s, e);
+}
+
+int restore_server_connect(const struct restore_server *s, const char *database, struct pgconn **c,
+                           const char **user, struct err *e)
+{
+    const char *users[] = {os_env("PGUSER"), "postgres"};
+
+    for (size_t i = 0; i < sizeof users / sizeof users[0]; i++) {
+        const struct pgconn_opts o = {
+            .host = s->dir, .port = RESTORE_PORT, .user = users[i], .dbname = database};
+
+        if (users[i] == NULL)
+            continue;
+        err_clear(e);
+        if (pgconn_open(c, &o, e) == 0) {
+            *user = users[i];
+            return 0;
+        }
+    }
+    return -1;
+}
+
+void restore_server_fini(struct restore_server *s)
+{
+    os_drop(&s->fd);
+    os_root_close(&s->root);
+}
