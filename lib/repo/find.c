@@ -122,8 +122,8 @@ void find_begin(struct find *f, const struct find_segment *s)
     f->running = (struct meta_running){0};
     f->first_event = f->events.n;
     f->first_change = f->changes.n;
-    if ((s->lost & (FACTS_LOST_EVENTS | FACTS_LOST_CHANGES | FACTS_LOST_OUTCOMES |
-                    FACTS_LOST_OPEN)) != 0)
+    if ((s->lost &
+         (FACTS_LOST_EVENTS | FACTS_LOST_CHANGES | FACTS_LOST_OUTCOMES | FACTS_LOST_OPEN)) != 0)
         f->lost++;
 }
 

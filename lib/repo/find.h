@@ -212,15 +212,15 @@ struct find_candidate {
     int64_t time; /* COVERAGE_NO_TIME when it is not known */
     tli_t tli;
     uint32_t xid;
-    uint32_t db;        /* 0: none */
-    uint32_t oid;       /* of the relation; 0: not known */
-    uint32_t file;      /* its file number, when nothing else is known */
-    uint32_t others;    /* relations beside it that no map knows */
-    char relkind;       /* 0: not known */
-    bool unsure;        /* it may have been something else */
-    bool incomplete;    /* not all that the transaction did is on record */
-    bool at_least;      /* the counts */
-    bool later;         /* the name is from a map that was made afterwards */
+    uint32_t db;     /* 0: none */
+    uint32_t oid;    /* of the relation; 0: not known */
+    uint32_t file;   /* its file number, when nothing else is known */
+    uint32_t others; /* relations beside it that no map knows */
+    char relkind;    /* 0: not known */
+    bool unsure;     /* it may have been something else */
+    bool incomplete; /* not all that the transaction did is on record */
+    bool at_least;   /* the counts */
+    bool later;      /* the name is from a map that was made afterwards */
     uint64_t deletes;
     uint64_t updates;
     const char *database; /* names from the maps; NULL: not known */

@@ -214,8 +214,7 @@ static int by_truncates(struct trial *t, struct err *e)
         struct find_known k = ask(t, oid);
         struct find_candidate c = of_event(t, FIND_TRUNCATE);
 
-        if (is_told(t, oid) || list_has(t->f, &ev->stats, oid) ||
-            list_has(t->f, &ev->created, oid))
+        if (is_told(t, oid) || list_has(t->f, &ev->stats, oid) || list_has(t->f, &ev->created, oid))
             continue; /* dropped as well, or made just before */
         c.oid = oid;
         name_it(&k, &c);
@@ -244,8 +243,8 @@ static int by_locks(struct trial *t, struct err *e)
         if (k.rel != NULL && k.rel->file == 0 && list_has(t->f, &ev->invals, oid) &&
             tell(t, FIND_DROP, &k, true, e) != 0)
             return -1;
-        if (k.rel != NULL && k.rel->file != 0 && k.file == 0 &&
-            list_has(t->f, &ev->invals, oid) && tell(t, FIND_DROP, &k, true, e) != 0)
+        if (k.rel != NULL && k.rel->file != 0 && k.file == 0 && list_has(t->f, &ev->invals, oid) &&
+            tell(t, FIND_DROP, &k, true, e) != 0)
             return -1;
     }
     return 0;
@@ -317,8 +316,8 @@ static int follow(struct trial *t, struct err *e)
     if (t->tables == 1)
         return find_moved(&t->f->maps, ev->tli, ev->lsn, ev->db, t->replaced_oid, least, e);
     for (uint32_t i = 0; i < ev->dropped.n; i++) {
-        struct find_known k = find_by_file(&t->f->maps, ev->tli, ev->lsn, ev->db,
-                                           number(t->f, &ev->dropped, i));
+        struct find_known k =
+            find_by_file(&t->f->maps, ev->tli, ev->lsn, ev->db, number(t->f, &ev->dropped, i));
 
         if (k.rel != NULL && is_table(k.rel->kind) &&
             find_moved(&t->f->maps, ev->tli, ev->lsn, ev->db, k.rel->oid, 0, e) != 0)
@@ -387,8 +386,7 @@ static const struct find_rel *inside(const struct find_maps *m, const struct fin
             continue;
         for (size_t k = 0; k < map->rels.n; k++)
             if (map->rels.v[k].db == b->db &&
-                find_table_is(table, map->rels.v[k].oid,
-                              find_map_text(map, map->rels.v[k].schema),
+                find_table_is(table, map->rels.v[k].oid, find_map_text(map, map->rels.v[k].schema),
                               find_map_text(map, map->rels.v[k].name))) {
                 *in = map;
                 return &map->rels.v[k];
@@ -428,11 +426,8 @@ static int take_base(struct trial *t, const struct find_base *b, struct err *e)
 
 static int take_point(struct trial *t, const struct find_point *p, struct err *e)
 {
-    struct find_candidate c = {.kind = FIND_RESTORE_POINT,
-                               .lsn = p->lsn,
-                               .time = p->time,
-                               .tli = p->tli,
-                               .name = p->name};
+    struct find_candidate c = {
+        .kind = FIND_RESTORE_POINT, .lsn = p->lsn, .time = p->time, .tli = p->tli, .name = p->name};
 
     return push(t, &c, e);
 }

@@ -282,8 +282,7 @@ static const struct find_rel *look_up(const struct find_map *map, uint32_t db, u
     const struct find_rels *v = is_file ? &map->files : &map->rels;
     struct find_rel key = {.db = db, .oid = number, .file = number};
 
-    return v->n == 0 ? NULL
-                     : bsearch(&key, v->v, v->n, sizeof v->v[0], is_file ? by_file : by_oid);
+    return v->n == 0 ? NULL : bsearch(&key, v->v, v->n, sizeof v->v[0], is_file ? by_file : by_oid);
 }
 
 /* The last move of a relation (or to a file) up to the moment. */

@@ -22,7 +22,7 @@ enum { FIND_IDENT_MAX = 256, FIND_MAP_TEXT = 256 * 1024 * 1024, FIND_BUCKETS = 1
 /* A relation as a person names it: NAME, SCHEMA.NAME or its number; quoted as in SQL. */
 struct find_table {
     bool is_set;
-    uint32_t oid; /* 0: by name */
+    uint32_t oid;      /* 0: by name */
     bool exact_schema; /* quoted: letters keep their case */
     bool exact_name;
     char schema[FIND_IDENT_MAX]; /* "": any */
@@ -52,9 +52,9 @@ VEC_DECLARE(find_dbs, struct find_db);
 struct find_map {
     size_t backup; /* index in the inventory */
     tli_t tli;
-    lsn_t lsn; /* what it shows was so here */
-    bool read; /* 0 rows when the backup has none */
-    struct find_rels rels; /* by database and number */
+    lsn_t lsn;              /* what it shows was so here */
+    bool read;              /* 0 rows when the backup has none */
+    struct find_rels rels;  /* by database and number */
     struct find_rels files; /* by database and file number */
     struct find_dbs dbs;
     struct buf text;

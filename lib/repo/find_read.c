@@ -425,7 +425,7 @@ struct base_row {
  * transaction removed it. */
 struct marks {
     uint32_t xid;
-    lsn_t to; /* records before this one count */
+    lsn_t to;    /* records before this one count */
     lsn_t first; /* of the transaction */
     lsn_t removed;
     uint16_t place;

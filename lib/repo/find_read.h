@@ -44,7 +44,8 @@ int find_read_maps(struct find *f, const struct inventory *v, struct repo *r,
  * read; -1.
  */
 int find_read_mark(struct find_candidate *c, const struct inventory *v, struct repo *r,
-                   struct object_reader *scratch, struct err *e) __attribute__((warn_unused_result));
+                   struct object_reader *scratch, struct err *e)
+    __attribute__((warn_unused_result));
 
 /* The ends of transactions in one segment, into `ends`.  0; 1: it cannot be read; -1. */
 int find_read_ends(struct plan_ends *ends, const struct inventory *v, struct repo *r, tli_t tli,
