@@ -96,6 +96,27 @@ static const struct opt options[] = {
      .kind = OPT_FLAG,
      MINE(immediate),
      .help = "stop at the end of the backup"},
+    {.name = "before_drop",
+     .kind = OPT_CALL,
+     .arg = "TABLE",
+     .call = restore_take_before,
+     .help = "stop just before this table, or the database of this name, was dropped; it can be "
+             "read at once"},
+    {.name = "before_truncate",
+     .kind = OPT_CALL,
+     .arg = "TABLE",
+     .call = restore_take_before,
+     .help = "the same before it was truncated"},
+    {.name = "before_deletes",
+     .kind = OPT_CALL,
+     .arg = "TABLE",
+     .call = restore_take_before,
+     .help = "the same before many of its rows were deleted or updated at once"},
+    {.name = "database",
+     .kind = OPT_TEXT,
+     .arg = "NAME",
+     MINE(database),
+     .help = "the database that the table was in, where more than one has such a table"},
     {.name = "target_timeline",
      .kind = OPT_TEXT,
      .arg = "TLI",
@@ -111,7 +132,8 @@ static const struct opt options[] = {
      .arg = "ACTION",
      .words = actions,
      MINE(action),
-     .help = "at the target: pause, promote or shutdown (default: pause)"},
+     .help = "at the target: pause, promote or shutdown (default: pause; --before-drop promotes "
+             "where pausing would lose commits)"},
     {.name = "backup",
      .kind = OPT_TEXT,
      .arg = "LABEL",
@@ -176,6 +198,7 @@ static const struct opt_program program = {
     .examples =
         "walden restore -D /srv/copy --dry-run                         what would be done\n"
         "walden restore -D /srv/copy --target-time '2026-11-20 06:21:45+01' --start\n"
+        "walden restore -D /srv/copy --before-drop public.orders --start\n"
         "walden restore -D /srv/copy --target-name before_upgrade --target-action promote\n"
         "walden restore -D /var/lib/postgresql/17/main --become-primary  the machine was lost\n"
         "walden restore -D /srv/standby --standby\n",
@@ -360,8 +383,8 @@ static int run(struct restore *r, struct err *e)
         msg_note(r->m, "target: %s", target);
     }
     load_rate(r);
-    if (restore_plan(r, e) != 0 || restore_place(r, e) != 0 || restore_look(r, e) != 0 ||
-        restore_check(r, e) != 0)
+    if (restore_before(r, e) != 0 || restore_plan(r, e) != 0 || restore_place(r, e) != 0 ||
+        restore_look(r, e) != 0 || restore_check(r, e) != 0)
         return -1;
     if ((r->o->json ? restore_json(r, NULL, e) : restore_show(r, e)) != 0)
         return -1;

@@ -41,9 +41,11 @@ struct command {
 };
 
 int cmd_export(int argc, char **argv);
+int cmd_find(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_key(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_rescue(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 

@@ -14,7 +14,9 @@ static const struct command commands[] = {
     {"backup", basebackup_main, "take a base backup of the running server now"},
     {"key", cmd_key, "make, show, check and protect keys"},
     {"list", cmd_list, "show what the repository holds, with every hole and damage"},
+    {"find", cmd_find, "show what happened to tables, and how to go back to just before it"},
     {"restore", cmd_restore, "bring a cluster back as it was at a moment"},
+    {"rescue", cmd_rescue, "get one table back as it was before an accident"},
     {"export", cmd_export, "write a backup as plain files, for stock PostgreSQL"},
     {"verify", cmd_verify, "read everything back and check every WAL record"},
 };

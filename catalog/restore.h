@@ -2,6 +2,7 @@
  * restore: what the parts of `walden restore` and `walden export` share.
  *
  *   restore_target   what was asked for: the options become a target; moments are shown
+ *   restore_before   --before-drop and its like: the target just before an accident (finder)
  *   restore_plan     repository, inventory, plan; the refusal with what is near
  *   restore_show     the plan for people and programs
  *   restore_place    the directories: empty, ours, half-done; whose; room enough
@@ -46,8 +47,11 @@ struct restore_options {
     const char *owner;
     const char *config_files;
     const char *passphrase_file;
-    const char *wal; /* export */
-    int action;      /* enum restore_action, or -1 */
+    const char *wal;          /* export */
+    const char *before_table; /* --before-drop and its like: just before that happened to it */
+    const char *database;
+    unsigned before_kinds; /* bits 1 << enum find_kind */
+    int action;            /* enum restore_action, or -1 */
     bool immediate;
     bool exclusive;
     bool delta;
@@ -98,7 +102,8 @@ struct restore {
     bool has_inventory;
     struct plan plan;
     struct plan_target target;
-    bool assumed_zone; /* the time was given without one */
+    bool assumed_zone;             /* the time was given without one */
+    struct restore_before *before; /* NULL: no target of that kind */
     char dir[PLACE_MAX];
     char outside[PLACE_MAX];
     char wal[PLACE_MAX]; /* export: where WAL files go; "": restore */
@@ -128,7 +133,7 @@ struct restore {
 /* Fills r->target and checks that the options go together. */
 int restore_target(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 
-enum { RESTORE_TARGET_TEXT = 256 };
+enum { RESTORE_TARGET_TEXT = 1024 };
 
 /* A moment as a person writes it; without a zone it is local time, and *assumed says so. */
 int restore_moment(const char *text, int64_t *us, bool *assumed, struct err *e)
@@ -139,6 +144,29 @@ void restore_target_text(const struct restore *r, char out[RESTORE_TARGET_TEXT])
 
 /* The same as recovery settings, one "name = 'value'" a line, target and timeline only. */
 int restore_target_settings(const struct restore *r, struct buf *out, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* ---- before ---- */
+
+struct restore_server;
+struct find_candidate;
+
+/* Options for --before-drop, --before-truncate, --before-deletes. */
+int restore_take_before(void *into, const struct opt *o, const char *text, struct err *e);
+
+/* After restore_open: makes the target of what was asked for, when that was an accident. */
+int restore_before(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+void restore_before_free(struct restore *r);
+/* What it was; NULL without such a target. */
+const struct find_candidate *restore_before_what(const struct restore *r);
+
+/* "just before table public.orders of database app was dropped", and which moment that is. */
+void restore_before_text(const struct restore *r, char *out, size_t cap);
+int restore_before_show(const struct restore *r, struct buf *b, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* Reads from the table on the running copy: 0; -1 when it cannot be read. */
+int restore_before_prove(const struct restore *r, const struct restore_server *s, struct err *e)
     __attribute__((warn_unused_result));
 
 /* ---- plan ---- */
@@ -179,6 +207,8 @@ int restore_unmark(struct restore *r, struct err *e) __attribute__((warn_unused_
 /* ---- conf ---- */
 
 int restore_key(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* Removes the key that the hook of a copy in that directory was handed. */
+void restore_key_forget(const char *dir);
 /* Appends " --config ..." and what else another of our programs needs to see the same repository:
  * settings that this call was given; the rest stays in the configuration. */
 int restore_settings_words(const struct settings *s, struct buf *b, struct err *e)

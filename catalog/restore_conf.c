@@ -35,22 +35,46 @@ static int key_text(const struct restore *r, struct buf *b, struct err *e)
     return rc;
 }
 
-int restore_key(struct restore *r, struct err *e)
+static const char *const places[] = {"/dev/shm", "/run", "/tmp"};
+
+enum { KEY_NAME = 64 };
+
+/* One name per directory: the rerun of a restore that was killed finds its key again. */
+static void key_name(const char *dir, char out[KEY_NAME])
 {
-    static const char *const places[] = {"/dev/shm", "/run", "/tmp"};
-    char name[64];
     char hex[17];
     uint8_t digest[DIGEST_STRONG];
+
+    digest_strong(digest, (const uint8_t *)dir, strlen(dir));
+    text_hex(hex, digest, sizeof hex / 2);
+    (void)snprintf(out, KEY_NAME, "walden-key.%s", hex);
+}
+
+void restore_key_forget(const char *dir)
+{
+    struct os_root root = OS_ROOT_INIT;
+    char name[KEY_NAME];
+    struct err quiet = {0};
+
+    key_name(dir, name);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        err_clear(&quiet);
+        if (os_root_open(&root, places[i], &quiet) == 0)
+            (void)os_root_unlink(&root, name, 0, &quiet); /* it need not be there */
+        os_root_close(&root);
+    }
+}
+
+int restore_key(struct restore *r, struct err *e)
+{
+    char name[KEY_NAME];
     struct buf b;
     int rc = -1;
 
     /* A standby needs it for ever, also after a reboot: it keeps to the configuration. */
     if (!r->repo.marker.sealed || !r->repo.has_secret || r->o->standby || r->wal[0] != '\0')
         return 0;
-    /* One name per directory: the rerun of a restore that was killed finds its key again. */
-    digest_strong(digest, (const uint8_t *)r->dir, strlen(r->dir));
-    text_hex(hex, digest, sizeof hex / 2);
-    (void)snprintf(name, sizeof name, "walden-key.%s", hex);
+    key_name(r->dir, name);
     buf_init(&b, KEY_FILE_MAX);
     if (key_text(r, &b, e) != 0)
         goto out;

@@ -155,7 +155,6 @@ int restore_plan(struct restore *r, struct err *e)
     /* A standby has to become consistent; what is missing behind that, streaming may bring. */
     if (r->o->standby)
         target.kind = PLAN_IMMEDIATE;
-    plan_init(&r->plan);
     r->plan.verdict = PLAN_NO;
     if (r->o->backup != NULL &&
         inventory_backup(&r->inventory, r->o->backup) == r->inventory.in.backups.n)
@@ -270,6 +269,7 @@ void restore_close(struct restore *r)
     restore_shares_fini(&r->shares);
     restore_rooms_fini(&r->rooms);
     buf_fini(&r->mark);
+    restore_before_free(r);
     plan_fini(&r->plan);
     if (r->has_inventory)
         inventory_fini(&r->inventory);

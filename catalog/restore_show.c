@@ -69,6 +69,8 @@ static int show_stop(const struct restore *r, struct buf *b, struct err *e)
                     p->before ? "before" : "behind", lsn, time) != 0)
             return -1;
     }
+    if (restore_before_show(r, b, e) != 0)
+        return -1;
     if (p->reached_time != COVERAGE_NO_TIME) {
         survey_time(time, p->reached_time);
         if (buf_fmt(b, e, "           last commit then: %s\n", time) != 0)

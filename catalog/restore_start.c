@@ -72,8 +72,9 @@ int restore_start(struct restore *r, struct err *e)
     restore_server_init(run);
     if (restore_server_start(r, run, e) == 0 && restore_server_wait(r, run, e) == 0) {
         show(r, run);
-        rc = fflush(stdout) == 0 ? STATUS_OK
-                                 : err_set(e, ERR_IO, "could not write to standard output");
+        rc = restore_before_prove(r, run, e);
+        if (rc == 0 && fflush(stdout) != 0)
+            rc = err_set(e, ERR_IO, "could not write to standard output");
     }
     restore_server_fini(run); /* it goes on without us */
     free(run);

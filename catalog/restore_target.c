@@ -93,13 +93,19 @@ static int take_timeline(struct restore *r, struct err *e)
 static int check_together(const struct restore *r, struct err *e)
 {
     const struct restore_options *o = r->o;
-    const char *const given[] = {o->time, o->lsn, o->xid, o->name, o->immediate ? "" : NULL};
+    const char *const given[] = {o->time,        o->lsn, o->xid, o->name, o->immediate ? "" : NULL,
+                                 o->before_table};
     unsigned targets = 0;
 
     for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
         targets += given[i] != NULL ? 1 : 0;
     if (targets > 1)
         return err_set(e, ERR_USAGE, "only one target can be given");
+    if (o->database != NULL && o->before_table == NULL)
+        return err_set(e, ERR_USAGE, "--database goes with --before-drop and its like");
+    if (o->before_table != NULL && o->timeline != NULL)
+        return err_set(e, ERR_USAGE,
+                       "--before-drop and its like find the timeline: leave --target-timeline out");
     if (o->exclusive && o->time == NULL && o->lsn == NULL && o->xid == NULL)
         return err_set(e, ERR_USAGE,
                        "--target-exclusive needs --target-time, --target-lsn or --target-xid");
@@ -157,6 +163,10 @@ void restore_target_text(const struct restore *r, char out[RESTORE_TARGET_TEXT])
     char zone[32];
     char name[128];
 
+    if (r->before != NULL) {
+        restore_before_text(r, out, RESTORE_TARGET_TEXT);
+        return;
+    }
     switch (t->kind) {
     case PLAN_TIME:
         survey_time(time, t->time);

@@ -229,22 +229,22 @@ static int by_truncates(struct trial *t, struct err *e)
     return 0;
 }
 
-/* Relations of 13 and 14 without a file of their own: all that is known is that they were locked,
- * and that the transaction removed files. */
+/* Relations of 13 and 14 whose file is not known, or that have none of their own: all that is known
+ * is that they were locked, and that the transaction removed files.  The latter, parents of
+ * partitions, are so locked with each partition: they are told to those only who ask for them. */
 static int by_locks(struct trial *t, struct err *e)
 {
     const struct find_event *ev = t->ev;
 
-    for (uint32_t i = 0; !ev->has_stats && !t->made && t->filter->table.is_set && i < ev->locked.n;
+    for (uint32_t i = 0; !ev->has_stats && !t->made && ev->dropped.total > 0 && i < ev->locked.n;
          i++) {
         uint32_t oid = number(t->f, &ev->locked, i);
         struct find_known k = ask(t, oid);
 
-        if (k.rel != NULL && k.rel->file == 0 && list_has(t->f, &ev->invals, oid) &&
-            tell(t, FIND_DROP, &k, true, e) != 0)
-            return -1;
-        if (k.rel != NULL && k.rel->file != 0 && k.file == 0 && list_has(t->f, &ev->invals, oid) &&
-            tell(t, FIND_DROP, &k, true, e) != 0)
+        if (k.rel == NULL || k.file != 0 || !list_has(t->f, &ev->invals, oid) ||
+            (k.rel->file == 0 && !t->filter->table.is_set))
+            continue;
+        if (tell(t, FIND_DROP, &k, true, e) != 0)
             return -1;
     }
     return 0;
@@ -268,6 +268,21 @@ static uint32_t guess(const struct trial *t)
     return least;
 }
 
+/* Did it touch a known table without locking it?  Then it made indexes anew. */
+static bool is_reindex(const struct trial *t)
+{
+    const struct find_event *ev = t->ev;
+
+    for (uint32_t i = 0; ev->locked.n > 0 && i < ev->invals.n; i++) {
+        uint32_t oid = number(t->f, &ev->invals, i);
+        struct find_known k = ask(t, oid);
+
+        if (k.rel != NULL && is_table(k.rel->kind) && !list_has(t->f, &ev->locked, oid))
+            return true;
+    }
+    return false;
+}
+
 /* Nothing of the event has a name. */
 static int nameless(struct trial *t, struct err *e)
 {
@@ -285,6 +300,8 @@ static int nameless(struct trial *t, struct err *e)
             c.others += ev->dropped.total - ev->dropped.n;
         return push(t, &c, e);
     }
+    if (is_reindex(t))
+        return 0;
     c.kind = t->transient ? FIND_REWRITE : FIND_TRUNCATE;
     c.oid = guess(t);
     k = ask(t, c.oid);
@@ -302,19 +319,38 @@ static void tell_others(struct trial *t)
             t->out->v[i].others = t->unknown;
 }
 
-/* Where did the rows go?  The heap's new file is made first. */
+/*
+ * The file that the rows are in now; 0: not known.  A truncation makes the heap's first.  A rewrite
+ * fills a relation that is thrown away afterwards, made before its TOAST table and that one's
+ * index; but ALTER TABLE may have made indexes before, which 13 and 14 do not tell from it.
+ */
+static uint32_t new_file(const struct trial *t)
+{
+    const struct find_event *ev = t->ev;
+    const struct find_list *thrown = ev->has_stats ? &ev->stats : &ev->invals;
+    uint32_t least = 0;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < ev->created.n; i++) {
+        uint32_t file = number(t->f, &ev->created, i);
+
+        if (t->transient && !list_has(t->f, thrown, file))
+            continue;
+        n++;
+        if (least == 0 || file < least)
+            least = file;
+    }
+    return t->transient && !ev->has_stats && n != 1 && n != 3 ? 0 : least;
+}
+
 static int follow(struct trial *t, struct err *e)
 {
     const struct find_event *ev = t->ev;
-    uint32_t least = 0;
 
     if (!t->made || t->tables == 0)
         return 0;
-    for (uint32_t i = 0; i < ev->created.n; i++)
-        if (least == 0 || number(t->f, &ev->created, i) < least)
-            least = number(t->f, &ev->created, i);
     if (t->tables == 1)
-        return find_moved(&t->f->maps, ev->tli, ev->lsn, ev->db, t->replaced_oid, least, e);
+        return find_moved(&t->f->maps, ev->tli, ev->lsn, ev->db, t->replaced_oid, new_file(t), e);
     for (uint32_t i = 0; i < ev->dropped.n; i++) {
         struct find_known k =
             find_by_file(&t->f->maps, ev->tli, ev->lsn, ev->db, number(t->f, &ev->dropped, i));

@@ -138,8 +138,8 @@ static int step_join(struct reading *g, const struct version *v, struct err *e)
     struct wal_summary *s = &g->summary;
     bool open = object_can_read(g->scratch);
     /* The kind is told by the record's header, where that is whole. */
-    bool ends = !g->join.pending || g->join.header_len < WALRECORD_HEADER ||
-                g->join.header[RMID_AT] == WALRECORD_XACT;
+    bool ends = g->join.pending && (g->join.header_len < WALRECORD_HEADER ||
+                                    g->join.header[RMID_AT] == WALRECORD_XACT);
     uint8_t *data = NULL;
     size_t len = 0;
     struct err quiet = {0};
@@ -156,7 +156,7 @@ static int step_join(struct reading *g, const struct version *v, struct err *e)
         return 0;
     if (open && g->join.record_lsn != 0)
         return take_joined(g, v, e);
-    g->how->crossing += ends ? 1 : 0;
+    g->how->crossing += ends && !open ? 1 : 0;
     return 0;
 }
 
