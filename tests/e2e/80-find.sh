@@ -15,48 +15,6 @@
 
 at_exit 'f_forget'
 
-# f_if_15 MAJOR NAME: 13 and 14 do not tell which file is whose after some rewrites.
-f_if_15() { if [ "$1" -ge 15 ]; then echo "$2"; else echo -; fi; }
-
-# look NAME: what find says.
-look() {
-    local name=$1 what=$2 n=$1
-    f_json "$what: find --json" "$name" --rows 64
-    ok "$what: its JSON is as the schema says" "$ROOT/tests/tools/json-schema" \
-        "$ROOT/catalog/schema/find.json" "$SCRATCH/find.json"
-    is "$(f_words | grep -v restore-point | sed 's/twice .*/twice/')" "delete public.wiped $(f_did "$n" delete)
-drop public.orders $(f_did "$n" drop)
-truncate public.cleared $(f_did "$n" truncate)
-drop part.twice
-drop public.twice
-delete public.undone $(f_did "$n" half)
-drop part.a $(f_did "$n" schema)
-drop part.b $(f_did "$n" schema)
-delete $(f_if_15 "$3" public.typed) $(f_did "$n" typed)
-delete public.rebuilt $(f_did "$n" moved)
-delete public.big $(f_did "$n" big)
-delete public.vanished $(f_list '$_->{xid} if ($_->{relation} // "") eq "public.vanished"')
-drop public.\"Odd \"\"name\" $(f_did "$n" odd)
-delete public.split1 $(f_did "$n" split)
-drop-database - $(f_list '$_->{xid} if $_->{kind} eq "drop-database"')
-drop public.busy $(f_list '$_->{xid} if ($_->{relation} // "") eq "public.busy"')" \
-        "$what: all that happened and nothing else, in its order"
-    is "$(f_list '"$_->{relation} $_->{rows_deleted} " . ($_->{at_least} ? "or more" : "exactly")
-            if $_->{kind} eq "delete" && ($_->{relation} // "public.big") !~ /big|typed/')" 'public.wiped 150 exactly
-public.undone 80 exactly
-public.rebuilt 100 exactly
-public.vanished 120 or more
-public.split1 99 exactly' "$what: rows are counted, without those of savepoints rolled back"
-    is "$(f_list '$_->{rows_deleted} if ($_->{relation} // "") eq "public.big"')" 20000 \
-        "$what: over all segments"
-    is "$(f_list '$_->{database} if $_->{kind} eq "drop-database"')" gone "$what: the database's name"
-    f_list '"$_->{kind} $_->{relation}$_->{database} $_->{restore}"' >"$SCRATCH/$name.commands"
-    f_json "$what: rewrites are told apart" "$name" --rewrites
-    is "$(f_list '"$_->{kind} $_->{relation}" . ($_->{unsure} ? " unsure" : "")' | sort | uniq -c | tr -s ' ')" \
-        " 3 rewrite public.rebuilt$([ "$3" -ge 15 ] || echo ' unsure')
- 1 rewrite public.typed$([ "$3" -ge 15 ] || echo ' unsure')" "$what: four of two tables"
-}
-
 # narrow NAME MAJOR: the options that choose.
 narrow() {
     local name=$1 what=$2 xid
@@ -95,16 +53,13 @@ f_time() {
     f_find "$1" --drop orders --json >"$SCRATCH/find.json" && f_list '$_->{time}' 
 }
 
-# wrong NAME: what is refused.
+# wrong NAME MAJOR: what is refused.
 wrong() {
     local name=$1 what=$2
     exits 2 "$what: a wrong time" f_find "$name" --since yesterday
     exits 2 "$what: a wrong table" f_find "$name" a.b.c
     like "$ERR" 'hint: .*--database' "$what: says where the database goes"
-        --before-drop orders --target-xid 700
-    exits 1 "$what: nothing of that kind" walden restore --config "$(w_open_conf "$name")" -D "$SCRATCH/none" \
-        --before-truncate orders
-        --before-deletes undone --before-truncate cleared
+    exits 2 "$what: too few rows" f_find "$name" --deletes --rows 3
 }
 
 majors=${FIND_MAJORS:-13 17}
@@ -113,8 +68,9 @@ for major in $majors; do
     level=replica
     [ $((major % 2)) = 1 ] || level=logical
     f_build "p$major" "$major" "${FIND_LEVEL:-$level}"
-    look "p$major" "$major" "$major"
+    f_look "p$major" "$major" "$major"
     narrow "p$major" "$major"
+    wrong "p$major" "$major"
     f_come_back "p$major" "$major"
     pg_drop "p$major"
 done
