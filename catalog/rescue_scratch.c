@@ -57,22 +57,54 @@ static int open_base(struct rescue *x, struct err *e)
     return rc;
 }
 
+/* Removes a scratch directory.  The lock goes last: a crash before that leaves what the next run
+ * finds and removes, a crash behind it an empty directory, which it removes as well. */
+static int remove_all(struct rescue *x, const char *name, struct err *e)
+{
+    static const char *const parts[] = {"data", "space", "run", "lock"};
+    struct os_root *base = &x->scratch.base;
+    char rel[96];
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        (void)snprintf(rel, sizeof rel, "%.60s/%s", name, parts[i]);
+        if (os_tree_remove(base, rel, e) < 0)
+            return -1;
+    }
+    return os_tree_remove(base, name, e) < 0 ? -1 : 0;
+}
+
 /* --- what killed runs left --- */
+
+/* Is the open lock still the one of that name? */
+static bool is_there(struct rescue *x, int fd, const char *rel)
+{
+    struct stat ours;
+    struct stat there;
+    struct err quiet = {0};
+
+    return os_stat_fd(fd, &ours, rel, &quiet) == 0 &&
+           os_root_stat(&x->scratch.base, rel, &there, &quiet) == 0 && ours.st_ino == there.st_ino;
+}
 
 /* 0 and *fd when nobody holds it; 1 when its run lives, or it is not ours to judge. */
 static int take_lock(struct rescue *x, const char *name, int *fd, struct err *e)
 {
     char rel[80];
     struct err quiet = {0};
+    int rc;
 
     (void)snprintf(rel, sizeof rel, "%.60s/lock", name);
     *fd = -1;
-    if (os_root_at(&x->scratch.base, rel, O_RDWR, 0, fd, &quiet) != 0)
-        return 1; /* being made, or somebody else's */
-    if (os_lock(*fd, OS_LOCK_EXCLUSIVE, false, rel, e) == 0)
+    rc = os_root_at(&x->scratch.base, rel, O_RDWR, 0, fd, &quiet);
+    if (rc > 0) /* only when it is empty; a run that was just making it makes another one */
+        (void)os_root_unlink(&x->scratch.base, name, AT_REMOVEDIR, &quiet);
+    if (rc != 0)
+        return 1;
+    rc = os_lock(*fd, OS_LOCK_EXCLUSIVE, false, rel, &quiet);
+    if (rc == 0 && is_there(x, *fd, rel))
         return 0;
-    err_clear(e);
     os_drop(fd);
+    (void)e;
     return 1;
 }
 
@@ -85,13 +117,12 @@ static int sweep_one(struct rescue *x, const char *name, struct err *e)
 
     if (rc != 0)
         return rc < 0 ? -1 : 0;
-    /* A crash in the middle leaves a part of it; the lock goes last of all, with the directory. */
     rc = place_join(path, x->scratch.base_path, name, e);
     if (rc == 0)
         rc = place_join(data, path, "data", e);
     if (rc == 0) {
         restore_key_forget(data);
-        rc = os_tree_remove(&x->scratch.base, name, e) < 0 ? -1 : 0;
+        rc = remove_all(x, name, e);
     }
     os_drop(&fd);
     if (rc == 0)
@@ -134,29 +165,51 @@ static int make_dir(struct rescue *x, const char *rel, struct err *e)
     return rc < 0 ? -1 : 0;
 }
 
-int rescue_scratch(struct rescue *x, struct err *e)
+/* 0; 1 when another run took it for a dead one's before it was locked; -1. */
+static int make_locked(struct rescue *x, struct err *e)
 {
     struct rescue_scratch *s = &x->scratch;
     char rel[96];
     char hex[13];
     uint8_t random[6];
+    int rc;
 
     secret_random(random, sizeof random);
     text_hex(hex, random, sizeof random);
     (void)snprintf(s->name, sizeof s->name, PREFIX "%s", hex);
+    (void)snprintf(rel, sizeof rel, "%s/lock", s->name);
+    if (make_dir(x, s->name, e) != 0)
+        return -1;
+    rc = os_root_at(&s->base, rel, O_RDWR | O_CREAT | O_EXCL, 0600, &s->lock, e);
+    if (rc != 0)
+        return rc;
+    rc = os_lock(s->lock, OS_LOCK_EXCLUSIVE, false, rel, e);
+    if (rc < 0)
+        return -1;
+    if (rc == OS_UNSUPPORTED)
+        return err_set(e, ERR_REFUSED, "\"%s\" is on a filesystem without locks", s->base_path);
+    if (rc == 0 && is_there(x, s->lock, rel))
+        return 0;
+    os_drop(&s->lock);
+    return 1;
+}
+
+int rescue_scratch(struct rescue *x, struct err *e)
+{
+    enum { TRIES = 10 };
+    struct rescue_scratch *s = &x->scratch;
+    char rel[96];
+    int rc = 1;
+
+    for (int i = 0; rc > 0 && i < TRIES; i++)
+        rc = make_locked(x, e);
+    if (rc != 0)
+        return rc < 0 ? -1 : err_set(e, ERR_IO, "directories in \"%s\" vanish", s->base_path);
+    s->made = true;
+    (void)snprintf(rel, sizeof rel, "%s/run", s->name);
     if (place_join(s->path, s->base_path, s->name, e) != 0 ||
         place_join(s->run, s->path, "run", e) != 0 ||
-        place_join(s->data, s->path, "data", e) != 0 || make_dir(x, s->name, e) != 0)
-        return -1;
-    /* A crash here leaves an empty directory that no run removes; it is harmless. */
-    s->made = true;
-    (void)snprintf(rel, sizeof rel, "%s/lock", s->name);
-    if (os_root_at(&s->base, rel, O_RDWR | O_CREAT | O_EXCL, 0600, &s->lock, e) != 0)
-        return e->code != ERR_NONE ? -1 : err_set(e, ERR_IO, "\"%s\" is gone", s->path);
-    if (os_lock(s->lock, OS_LOCK_EXCLUSIVE, false, rel, e) != 0)
-        return e->code != ERR_NONE ? -1 : err_set(e, ERR_IO, "\"%s\" cannot be locked", rel);
-    (void)snprintf(rel, sizeof rel, "%s/run", s->name);
-    if (make_dir(x, rel, e) != 0)
+        place_join(s->data, s->path, "data", e) != 0 || make_dir(x, rel, e) != 0)
         return -1;
     x->r->o->directory = s->data;
     return 0;
@@ -192,5 +245,5 @@ int rescue_remove(struct rescue *x, struct err *e)
         return 0;
     if (x->r->key[0] != '\0')
         restore_key_forget(x->r->dir);
-    return os_tree_remove(&s->base, s->name, e) < 0 ? -1 : 0;
+    return remove_all(x, s->name, e);
 }

@@ -179,6 +179,7 @@ f_run() {
 # f_comes_back NAME MAJOR WHAT DATABASE SQL EXPECTED GONE: the candidate "KIND RELATION" in NAME.commands.
 f_comes_back() {
     local name=$1 major=$2 what=$3 base=$4 sql=$5 expected=$6 gone=$7 command outcome xid
+    [[ $FIND_ONLY = '  ' || $FIND_ONLY = *" ${what#* } "* ]] || return 0
     command=$(grep -F "$what " "$SCRATCH/$name.commands" | head -n 1)
     command=walden${command#* walden}
     f_run "$command" "$major" || {
@@ -203,8 +204,9 @@ f_comes_back() {
     like "$(pg_outcome back): $(f_ask back "$base" "$sql")" "$gone" "$major: $what: and one record later it is not"
 }
 
-# f_come_back NAME MAJOR: all of them.
+# f_come_back NAME MAJOR [WHAT...]: all of them, or those whose candidates these words name.
 f_come_back() {
+    FIND_ONLY=" ${*:3} "
     local all="select count(*) || ' ' || coalesce(sum(id), 0) from"
     f_comes_back "$1" "$2" 'drop public.ordersapp' app "$all orders" 'paused: 200 20100' 'does not exist'
     f_comes_back "$1" "$2" 'truncate public.clearedapp' app "$all cleared" 'paused: 200 20100' 'd: 0 0$'
