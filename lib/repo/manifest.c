@@ -58,9 +58,8 @@ static void range_item(struct tlv_out *o, const struct manifest_public *p)
     tlv_u64(o, p->stop_lsn);
 }
 
-static void head_item(struct tlv_out *o, const struct manifest_head *h)
+void manifest_head_put(struct tlv_out *o, const struct manifest_head *h)
 {
-    tlv_begin(o, TAG_HEAD);
     tlv_bytes(o, h->writer, sizeof h->writer);
     tlv_u64(o, h->sequence);
     tlv_bytes(o, h->previous, sizeof h->previous);
@@ -74,7 +73,8 @@ int manifest_head_write(struct buf *part, const struct manifest_head *h, struct 
     struct tlv_out o;
 
     tlv_init(&o, bytes, sizeof bytes);
-    head_item(&o, h);
+    tlv_begin(&o, TAG_HEAD);
+    manifest_head_put(&o, h);
     return put_item(part, &o, bytes, e);
 }
 
@@ -145,7 +145,7 @@ static bool get_tag(struct manifest_public *p, struct cur *c)
     return n <= MANIFEST_TAG_MAX && memchr(c->p, '\0', n) == NULL && cur_copy(c, p->tag, n);
 }
 
-static bool get_head(struct manifest_head *h, struct cur *c)
+bool manifest_head_get(struct cur *c, struct manifest_head *h)
 {
     return cur_copy(c, h->writer, sizeof h->writer) && cur_u64(c, &h->sequence) &&
            cur_copy(c, h->previous, sizeof h->previous) && cur_u32(c, &h->wal_timeline) &&
@@ -160,7 +160,7 @@ bool manifest_head_read(struct manifest_head *h, const uint8_t *part, size_t len
 
     while (tlv_next(&c, &tag, &item) == 0)
         if (tag == TAG_HEAD)
-            return get_head(h, &item) && item.left == 0;
+            return manifest_head_get(&item, h) && item.left == 0;
     return false;
 }
 
@@ -168,7 +168,7 @@ static bool read_item(struct manifest_public *p, uint8_t tag, struct cur *c)
 {
     switch (tag) {
     case TAG_HEAD:
-        return get_head(&p->head, c);
+        return manifest_head_get(c, &p->head);
     case TAG_RANGE:
         return cur_u32(c, &p->start_timeline) && cur_u64(c, &p->start_lsn) &&
                cur_u64(c, &p->checkpoint_lsn) && cur_u32(c, &p->stop_timeline) &&

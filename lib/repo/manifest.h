@@ -65,6 +65,12 @@ struct manifest_head {
     uint64_t wal_lsn;
 };
 
+struct tlv_out;
+
+/* The payload of item 64. */
+void manifest_head_put(struct tlv_out *o, const struct manifest_head *h);
+bool manifest_head_get(struct cur *c, struct manifest_head *h);
+
 /* Item 64 of any record's public part; false when there is none, or an impossible one. */
 bool manifest_head_read(struct manifest_head *h, const uint8_t *part, size_t len);
 /* Appends it. */

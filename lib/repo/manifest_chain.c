@@ -13,13 +13,14 @@ enum { HEADS_FILE_MAX = 1024 * 1024 };
 
 static const char file_name[] = "heads";
 
-void manifest_writer_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, const char *host)
+void manifest_chain_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, const char *what,
+                       const char *host)
 {
     uint8_t digest[DIGEST_STRONG];
     char text[512];
     size_t len;
 
-    (void)snprintf(text, sizeof text, "walden writer %.100s/%llu ", repo->where.cluster,
+    (void)snprintf(text, sizeof text, "walden %.20s %.100s/%llu ", what, repo->where.cluster,
                    (unsigned long long)repo->where.system_id);
     len = strlen(text);
     if (repo->has_host) {
@@ -31,6 +32,11 @@ void manifest_writer_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, c
     }
     digest_strong(digest, (const uint8_t *)text, len);
     memcpy(out, digest, MANIFEST_WRITER);
+}
+
+void manifest_writer_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, const char *host)
+{
+    manifest_chain_id(out, repo, "writer", host);
 }
 
 static struct manifest_seen *find(const struct manifest_heads *h,
@@ -186,18 +192,16 @@ const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *
     return NULL;
 }
 
-/* H of a manifest's whole file. */
-static int digest_file(struct repo *repo, const char *label, uint8_t out[MANIFEST_DIGEST],
-                       struct err *e)
+int manifest_chain_digest(struct repo *repo, const struct store_name *name,
+                          uint8_t out[MANIFEST_DIGEST], struct err *e)
 {
-    struct store_name name = {.kind = KIND_MANIFEST, .name = label};
     struct store_object o = {.fd = -1};
     struct digest d;
     uint8_t bytes[8192];
-    int rc = store_get(&repo->store, &repo->where, &name, &o, e);
+    int rc = store_get(&repo->store, &repo->where, name, &o, e);
 
     if (rc > 0)
-        rc = err_set(e, ERR_HOLE, "backup %s vanished while it was looked at", label);
+        rc = err_set(e, ERR_HOLE, "\"%s\" vanished while it was looked at", o.shown);
     digest_init_strong(&d, PHASE_LOADED);
     for (uint64_t at = 0; rc == 0 && at < o.source.size; at += sizeof bytes) {
         uint64_t left = o.source.size - at;
@@ -219,6 +223,7 @@ int manifest_chain_next(struct manifest_head *head, struct repo *repo, const cha
     struct manifest_heads found;
     const struct manifest_seen *k = NULL;
     const struct manifest_seen *f;
+    struct store_name name = {.kind = KIND_MANIFEST};
     int rc = -1;
 
     memset(head, 0, sizeof *head);
@@ -235,7 +240,8 @@ int manifest_chain_next(struct manifest_head *head, struct repo *repo, const cha
         memcpy(head->previous, k->digest, sizeof head->previous);
     } else if (f != NULL) {
         head->sequence = f->sequence;
-        rc = digest_file(repo, f->label, head->previous, e);
+        name.name = f->label;
+        rc = manifest_chain_digest(repo, &name, head->previous, e);
     }
     head->sequence++;
 out:

@@ -29,6 +29,16 @@ VEC_DECLARE(manifest_heads, struct manifest_seen);
  * repository, of its name. */
 void manifest_writer_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, const char *host);
 
+/* The same for a chain apart from the manifests': `what` is "writer" for these, "verifier" for
+ * verification records. */
+void manifest_chain_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, const char *what,
+                       const char *host);
+
+/* H of an object's whole file, for the record behind it. */
+int manifest_chain_digest(struct repo *repo, const struct store_name *name,
+                          uint8_t out[MANIFEST_DIGEST], struct err *e)
+    __attribute__((warn_unused_result));
+
 /* `heads` of a state directory; nothing there is an empty list. */
 int manifest_heads_load(struct manifest_heads *h, const char *state_dir, struct err *e)
     __attribute__((warn_unused_result));
