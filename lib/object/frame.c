@@ -302,6 +302,7 @@ const char *frame_kind_name(enum object_kind kind)
         [KIND_INTENT] = "intent",
         [KIND_LEASE] = "lease",
         [KIND_SEALED_FROM] = "sealed-from record",
+        [KIND_VERIFIED] = "verification record",
     };
 
     return kind >= KIND_SEGMENT && kind <= KIND_LAST ? names[kind] : "object of an unknown kind";

@@ -28,7 +28,8 @@ enum object_kind {
     KIND_INTENT,
     KIND_LEASE,
     KIND_SEALED_FROM,
-    KIND_LAST = KIND_SEALED_FROM
+    KIND_VERIFIED,
+    KIND_LAST = KIND_VERIFIED
 };
 
 enum { CODEC_LZ4 = 1, CODEC_PACK = 2 };

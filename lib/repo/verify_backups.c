@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "base/crc32c.h"
-#include "os/host.h"
-#include "os/root.h"
 #include "os/signal.h"
 #include "repo/manifest_read.h"
 #include "repo/pages_get.h"
+#include "repo/verified.h"
 #include "repo/verify_packs.h"
 #include "repo/verify_server.h"
 
@@ -326,28 +325,11 @@ static int read_backup(struct work *w, size_t i, struct err *e)
 
 /* --- the list of damaged entries --- */
 
-/* Why this process should not write it; NULL: it may. */
-static const char *may_not_record(struct repo *repo)
-{
-    char path[STORE_PATH_MAX];
-    struct stat st;
-    struct err quiet = {0};
-
-    if (repo->marker.sealed && !repo->has_host)
-        return "no host key is here";
-    (void)snprintf(path, sizeof path, "%.64s/%llu", repo->where.cluster,
-                   (unsigned long long)repo->where.system_id);
-    if (os_root_stat(&repo->store.root, path, &st, &quiet) != 0)
-        return "the cluster's directory cannot be read";
-    /* A file of another user's would stop the next backup. */
-    return st.st_uid == os_uid() ? NULL : "the repository belongs to another user";
-}
-
 static void record(struct work *w)
 {
     const struct pack_bads *bads = &w->packs.bads;
     struct verify_backups *v = w->total;
-    const char *why = may_not_record(w->how->repo);
+    const char *why = verified_may_not(w->how->repo);
     struct err e = {0};
 
     v->bad_entries += w->packs.bad_entries;
