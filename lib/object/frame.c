@@ -303,6 +303,7 @@ const char *frame_kind_name(enum object_kind kind)
         [KIND_LEASE] = "lease",
         [KIND_SEALED_FROM] = "sealed-from record",
         [KIND_VERIFIED] = "verification record",
+        [KIND_PIN] = "pin",
     };
 
     return kind >= KIND_SEGMENT && kind <= KIND_LAST ? names[kind] : "object of an unknown kind";

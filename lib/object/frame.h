@@ -29,7 +29,8 @@ enum object_kind {
     KIND_LEASE,
     KIND_SEALED_FROM,
     KIND_VERIFIED,
-    KIND_LAST = KIND_VERIFIED
+    KIND_PIN,
+    KIND_LAST = KIND_PIN
 };
 
 enum { CODEC_LZ4 = 1, CODEC_PACK = 2 };

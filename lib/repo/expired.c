@@ -12,8 +12,12 @@ void expired_init(struct expired *x)
     expired_ranges_init(&x->ranges, EXPIRED_MAX);
     expired_objects_init(&x->objects, EXPIRED_MAX);
     expired_heads_init(&x->heads, EXPIRED_MAX);
+    expired_beliefs_init(&x->beliefs, EXPIRED_MAX);
+    expired_lasts_init(&x->lasts, EXPIRED_MAX);
     x->unreadable = 0;
     x->clock = INT64_MIN;
+    x->run = INT64_MIN;
+    x->run_label[0] = '\0';
 }
 
 void expired_fini(struct expired *x)
@@ -21,6 +25,8 @@ void expired_fini(struct expired *x)
     expired_ranges_fini(&x->ranges);
     expired_objects_fini(&x->objects);
     expired_heads_fini(&x->heads);
+    expired_beliefs_fini(&x->beliefs);
+    expired_lasts_fini(&x->lasts);
 }
 
 /* --- one record --- */
@@ -30,45 +36,81 @@ static int damaged(struct err *e, const char *what)
     return err_set(e, ERR_DAMAGED, "expire record is damaged: %s", what);
 }
 
-/* `kind name reason`, without its end. */
-static int take_line(struct expired *x, const char *line, size_t len, struct err *e)
+/* `kind name rest`, without its end. */
+struct line {
+    enum object_kind kind;
+    char name[EXPIRED_NAME_MAX];
+    const char *rest;
+    size_t len; /* of the rest */
+};
+
+static int split(struct line *out, const char *line, size_t len, struct err *e)
 {
     const char *name = memchr(line, ' ', len);
-    const char *reason = NULL;
-    struct expired_object *o;
+    const char *rest = NULL;
     struct err quiet = {0};
     char number[4];
     uint32_t kind;
 
     if (name != NULL)
-        reason = memchr(name + 1, ' ', len - (size_t)(name + 1 - line));
-    if (name == NULL || reason == NULL || memchr(line, '\0', len) != NULL ||
-        (size_t)(name - line) >= sizeof number || (size_t)(reason - name - 1) > FRAME_NAME_MAX)
+        rest = memchr(name + 1, ' ', len - (size_t)(name + 1 - line));
+    if (name == NULL || rest == NULL || memchr(line, '\0', len) != NULL ||
+        (size_t)(name - line) >= sizeof number || (size_t)(rest - name - 1) >= EXPIRED_NAME_MAX)
         return damaged(e, "a line of it is incomplete");
     (void)snprintf(number, sizeof number, "%.*s", (int)(name - line), line);
     if (parse_u32(number, 1, KIND_LAST, &kind, &quiet) != 0)
         return damaged(e, "a line of it names no kind of object");
-    o = expired_objects_add(&x->objects, e);
-    if (o == NULL)
-        return -1;
-    o->kind = (enum object_kind)kind;
-    memcpy(o->name, name + 1, (size_t)(reason - name - 1));
-    reason++;
-    (void)snprintf(o->reason, sizeof o->reason, "%.*s", (int)(line + len - reason), reason);
+    out->kind = (enum object_kind)kind;
+    (void)snprintf(out->name, sizeof out->name, "%.*s", (int)(rest - name - 1), name + 1);
+    out->rest = rest + 1;
+    out->len = (size_t)(line + len - out->rest);
     return 0;
 }
 
-static int take_text(struct expired *x, const struct cur *item, struct err *e)
+static int take_object(struct expired *x, const struct line *line, struct err *e)
+{
+    struct expired_object *o = expired_objects_add(&x->objects, e);
+
+    if (o == NULL)
+        return -1;
+    o->kind = line->kind;
+    memcpy(o->name, line->name, sizeof o->name);
+    (void)snprintf(o->reason, sizeof o->reason, "%.*s", (int)line->len, line->rest);
+    return 0;
+}
+
+static int take_belief(struct expired *x, const struct line *line, struct err *e)
+{
+    struct expired_belief *b = expired_beliefs_add(&x->beliefs, e);
+    struct err quiet = {0};
+    char number[24];
+
+    if (b == NULL)
+        return -1;
+    b->kind = line->kind;
+    memcpy(b->name, line->name, sizeof b->name);
+    if (line->len >= sizeof number)
+        return damaged(e, "impossible moment");
+    (void)snprintf(number, sizeof number, "%.*s", (int)line->len, line->rest);
+    if (parse_i64(number, INT64_MIN + 1, INT64_MAX, &b->time, &quiet) != 0)
+        return damaged(e, "impossible moment");
+    return 0;
+}
+
+static int take_text(struct expired *x, const struct cur *item,
+                     int (*take)(struct expired *, const struct line *, struct err *),
+                     struct err *e)
 {
     const char *at = (const char *)item->p;
     size_t left = item->left;
 
     while (left > 0) {
         const char *end = memchr(at, '\n', left);
+        struct line line;
 
         if (end == NULL)
             return damaged(e, "its last line has no end");
-        if (take_line(x, at, (size_t)(end - at), e) != 0)
+        if (split(&line, at, (size_t)(end - at), e) != 0 || take(x, &line, e) != 0)
             return -1;
         left -= (size_t)(end + 1 - at);
         at = end + 1;
@@ -76,14 +118,25 @@ static int take_text(struct expired *x, const struct cur *item, struct err *e)
     return 0;
 }
 
-static int take_item(struct expired *x, uint8_t tag, struct cur *item, struct err *e)
+static int take_last(struct expired *x, struct cur *item, struct err *e)
+{
+    struct expired_last last;
+
+    if (!cur_copy(item, last.writer, sizeof last.writer) || !cur_u64(item, &last.sequence) ||
+        !cur_copy(item, last.digest, sizeof last.digest))
+        return damaged(e, "impossible place in a chain");
+    return expired_lasts_push(&x->lasts, last, e);
+}
+
+static int take_item(struct expired *x, const char *label, uint8_t tag, struct cur *item,
+                     struct err *e)
 {
     struct expired_range range;
     uint64_t clock;
 
     switch (tag) {
     case EXPIRED_TAG_REMOVED:
-        return take_text(x, item, e);
+        return take_text(x, item, take_object, e);
     case EXPIRED_TAG_WAL:
         if (!cur_u32(item, &range.tli) || !cur_u64(item, &range.from) ||
             !cur_u64(item, &range.to) || range.tli == 0 || range.from >= range.to)
@@ -94,6 +147,16 @@ static int take_item(struct expired *x, uint8_t tag, struct cur *item, struct er
             return damaged(e, "impossible moment");
         if ((int64_t)clock > x->clock)
             x->clock = (int64_t)clock;
+        return take_text(x, item, take_belief, e);
+    case EXPIRED_TAG_LAST:
+        return take_last(x, item, e);
+    case EXPIRED_TAG_RUN:
+        if (!cur_u64(item, &clock))
+            return damaged(e, "impossible moment");
+        if ((int64_t)clock > x->run) {
+            x->run = (int64_t)clock;
+            (void)snprintf(x->run_label, sizeof x->run_label, "%s", label);
+        }
         return 0;
     default:
         return 0;
@@ -103,10 +166,9 @@ static int take_item(struct expired *x, uint8_t tag, struct cur *item, struct er
 int expired_decode(struct expired *x, const char *label, const uint8_t *part, size_t len,
                    struct err *e)
 {
+    const struct expired before = *x; /* the numbers of it */
     struct expired_head head = {.label = ""};
     struct cur c = cur_of(part, len);
-    size_t ranges = x->ranges.n;
-    size_t objects = x->objects.n;
     struct cur item;
     uint8_t tag;
     int rc;
@@ -114,12 +176,17 @@ int expired_decode(struct expired *x, const char *label, const uint8_t *part, si
     (void)snprintf(head.label, sizeof head.label, "%s", label);
     rc = manifest_head_read(&head.head, part, len) ? 0 : damaged(e, "nobody stands for it");
     while (rc == 0 && (rc = tlv_next(&c, &tag, &item)) == 0)
-        rc = take_item(x, tag, &item, e);
+        rc = take_item(x, label, tag, &item, e);
     if (rc == 1) /* the end */
         return expired_heads_push(&x->heads, head, e);
     /* A record counts as a whole or not at all. */
-    x->ranges.n = ranges;
-    x->objects.n = objects;
+    x->ranges.n = before.ranges.n;
+    x->objects.n = before.objects.n;
+    x->beliefs.n = before.beliefs.n;
+    x->lasts.n = before.lasts.n;
+    x->clock = before.clock;
+    x->run = before.run;
+    memcpy(x->run_label, before.run_label, sizeof x->run_label);
     return e->code != ERR_NONE ? -1 : damaged(e, "it is no list of items");
 }
 
@@ -280,8 +347,18 @@ const struct expired_object *expired_find(const struct expired *x, enum object_k
 {
     struct expired_object key = {.kind = kind};
 
-    if (strlen(name) > FRAME_NAME_MAX || x->objects.n == 0)
+    if (strlen(name) >= sizeof key.name || x->objects.n == 0)
         return NULL;
     (void)snprintf(key.name, sizeof key.name, "%s", name);
     return bsearch(&key, x->objects.v, x->objects.n, sizeof key, by_name);
+}
+
+bool expired_belief(const struct expired *x, enum object_kind kind, const char *name, int64_t *time)
+{
+    for (size_t i = x->beliefs.n; i > 0; i--)
+        if (x->beliefs.v[i - 1].kind == kind && strcmp(x->beliefs.v[i - 1].name, name) == 0) {
+            *time = x->beliefs.v[i - 1].time;
+            return true;
+        }
+    return false;
 }

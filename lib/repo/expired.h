@@ -23,7 +23,10 @@
 enum {
     EXPIRED_TAG_REMOVED = 90, /* text: a line `kind name reason` per object */
     EXPIRED_TAG_WAL = 91,     /* u32 timeline, u64 from, u64 to */
-    EXPIRED_TAG_CLOCK = 92,   /* i64: the clock that was accepted */
+    EXPIRED_TAG_CLOCK = 92,   /* i64: the clock that was accepted; text: `kind name time` */
+    EXPIRED_TAG_LAST = 96,    /* the newest record of a writer that was removed */
+    EXPIRED_TAG_RUN = 97,     /* i64: the clock of the run; its host */
+    EXPIRED_NAME_MAX = 144,   /* "<job>/<label>" */
     EXPIRED_MAX = 1 << 22,
     EXPIRED_REASON_MAX = 256
 };
@@ -39,10 +42,26 @@ VEC_DECLARE(expired_ranges, struct expired_range);
 /* An object that is no WAL. */
 struct expired_object {
     enum object_kind kind;
-    char name[FRAME_NAME_MAX + 1];
+    char name[EXPIRED_NAME_MAX];
     char reason[EXPIRED_REASON_MAX];
 };
 VEC_DECLARE(expired_objects, struct expired_object);
+
+/* An entry whose own time is not believed, and the time to take instead. */
+struct expired_belief {
+    enum object_kind kind;
+    char name[EXPIRED_NAME_MAX];
+    int64_t time;
+};
+VEC_DECLARE(expired_beliefs, struct expired_belief);
+
+/* The newest record of a writer among those that were removed. */
+struct expired_last {
+    uint8_t writer[MANIFEST_WRITER];
+    uint64_t sequence;
+    uint8_t digest[MANIFEST_DIGEST];
+};
+VEC_DECLARE(expired_lasts, struct expired_last);
 
 /* A record's place in its writer's chain. */
 struct expired_head {
@@ -55,8 +74,12 @@ struct expired {
     struct expired_ranges ranges;   /* by timeline and place, apart from each other */
     struct expired_objects objects; /* by kind and name */
     struct expired_heads heads;     /* one per record, by label */
-    size_t unreadable;              /* records that explain nothing */
-    int64_t clock;                  /* the greatest that was accepted; INT64_MIN: none */
+    struct expired_beliefs beliefs;
+    struct expired_lasts lasts;
+    size_t unreadable; /* records that explain nothing */
+    int64_t clock;     /* the greatest that was accepted; INT64_MIN: none */
+    int64_t run;       /* the clock of the latest run by its own clock; INT64_MIN */
+    char run_label[FRAME_NAME_MAX + 1];
 };
 
 void expired_init(struct expired *x);
@@ -82,5 +105,9 @@ uint64_t expired_until(const struct expired *x, tli_t tli, uint64_t segno, uint3
 /* The object, when it was removed on purpose, else NULL. */
 const struct expired_object *expired_find(const struct expired *x, enum object_kind kind,
                                           const char *name);
+
+/* The time to believe instead of an entry's own; false: its own. */
+bool expired_belief(const struct expired *x, enum object_kind kind, const char *name,
+                    int64_t *time);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "os/file.h"
+#include "repo/expired.h"
 #include "repo/manifest_read.h"
 
 enum { HEADS_FILE_MAX = 1024 * 1024 };
@@ -159,10 +160,10 @@ int manifest_heads_keep(const char *state_dir, const struct manifest_seen *seen,
     return rc;
 }
 
-static int scan_one(void *arg, const char *label, const struct manifest_public *p,
-                    const uint8_t *part, size_t len, const struct err *why, struct err *e)
+static int scan_manifest(void *arg, const char *label, const struct manifest_public *p,
+                         const uint8_t *part, size_t len, const struct err *why, struct err *e)
 {
-    struct manifest_seen seen = {.sequence = 0};
+    struct manifest_seen seen = {.kind = KIND_MANIFEST};
 
     (void)part, (void)len, (void)why;
     if (p == NULL || strlen(label) >= sizeof seen.label)
@@ -173,11 +174,47 @@ static int scan_one(void *arg, const char *label, const struct manifest_public *
     return take(arg, &seen, e);
 }
 
+/* What expire records say of themselves, and of the last records that went with them.  One that
+ * cannot be read counts as missing. */
+static int take_expired(struct manifest_heads *h, const struct expired *x, struct err *e)
+{
+    for (size_t i = 0; i < x->heads.n; i++) {
+        const struct expired_head *one = &x->heads.v[i];
+        struct manifest_seen seen = {.kind = KIND_EXPIRE, .sequence = one->head.sequence};
+
+        if (strlen(one->label) >= sizeof seen.label)
+            continue;
+        memcpy(seen.writer, one->head.writer, sizeof seen.writer);
+        memcpy(seen.label, one->label, strlen(one->label) + 1);
+        if (take(h, &seen, e) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < x->lasts.n; i++) {
+        struct manifest_seen gone = {.kind = KIND_MANIFEST, .sequence = x->lasts.v[i].sequence};
+
+        memcpy(gone.writer, x->lasts.v[i].writer, sizeof gone.writer);
+        memcpy(gone.digest, x->lasts.v[i].digest, sizeof gone.digest);
+        if (take(h, &gone, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct object_reader *scratch,
                         struct err *e)
 {
+    struct expired x;
+    int rc;
+
     manifest_heads_init(h, MANIFEST_HEADS_MAX);
-    return manifest_each(repo, scan_one, h, scratch, e);
+    if (manifest_each(repo, scan_manifest, h, scratch, e) != 0)
+        return -1;
+    expired_init(&x);
+    rc = expired_read(&x, repo, NULL, scratch, e);
+    if (rc == 0)
+        rc = take_expired(h, &x, e);
+    expired_fini(&x);
+    return rc;
 }
 
 const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *known,
@@ -216,6 +253,19 @@ int manifest_chain_digest(struct repo *repo, const struct store_name *name,
     return rc;
 }
 
+int manifest_chain_published(const struct manifest_head *head, struct repo *repo,
+                             const struct store_name *name, const char *state_dir, struct err *e)
+{
+    struct manifest_seen seen = {.kind = name->kind, .sequence = head->sequence};
+
+    if (state_dir == NULL)
+        return 0;
+    memcpy(seen.writer, head->writer, sizeof seen.writer);
+    if (manifest_chain_digest(repo, name, seen.digest, e) != 0)
+        return -1;
+    return manifest_heads_keep(state_dir, &seen, e);
+}
+
 int manifest_chain_next(struct manifest_head *head, struct repo *repo, const char *host,
                         const char *state_dir, struct object_reader *scratch, struct err *e)
 {
@@ -223,7 +273,7 @@ int manifest_chain_next(struct manifest_head *head, struct repo *repo, const cha
     struct manifest_heads found;
     const struct manifest_seen *k = NULL;
     const struct manifest_seen *f;
-    struct store_name name = {.kind = KIND_MANIFEST};
+    struct store_name name = {.name = NULL};
     int rc = -1;
 
     memset(head, 0, sizeof *head);
@@ -240,8 +290,12 @@ int manifest_chain_next(struct manifest_head *head, struct repo *repo, const cha
         memcpy(head->previous, k->digest, sizeof head->previous);
     } else if (f != NULL) {
         head->sequence = f->sequence;
+        name.kind = f->kind;
         name.name = f->label;
-        rc = manifest_chain_digest(repo, &name, head->previous, e);
+        if (f->label[0] == '\0')
+            memcpy(head->previous, f->digest, sizeof head->previous);
+        else
+            rc = manifest_chain_digest(repo, &name, head->previous, e);
     }
     head->sequence++;
 out:

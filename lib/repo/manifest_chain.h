@@ -2,8 +2,9 @@
  * manifest_chain: the signed chain of records, and the heads that this host remembers (FORMAT.md
  * section 10).
  *
- * Every manifest names its writer, a sequence number and the digest of the writer's record before
- * it.  The host keeps the newest it saw of each writer in `state_dir/heads`; a repository that
+ * Every manifest and expire record names its writer, a sequence number and the digest of the
+ * writer's record before it; an expire record also names the newest of each writer that it removes.
+ *  The host keeps the newest it saw of each writer in `state_dir/heads`; a repository that
  * shows an older one was rolled back, or lost records.
  */
 #ifndef REPO_MANIFEST_CHAIN_H
@@ -20,7 +21,8 @@ struct manifest_seen {
     uint8_t writer[MANIFEST_WRITER];
     uint64_t sequence;
     uint8_t digest[MANIFEST_DIGEST]; /* of that record's whole file */
-    char label[MANIFEST_LABEL_MAX];  /* "" in the host's file */
+    enum object_kind kind;           /* and which record it is: manifest or expire record; */
+    char label[MANIFEST_LABEL_MAX];  /* "" in the host's file, and when the record was removed */
 };
 
 VEC_DECLARE(manifest_heads, struct manifest_seen);
@@ -46,7 +48,8 @@ int manifest_heads_load(struct manifest_heads *h, const char *state_dir, struct 
 int manifest_heads_keep(const char *state_dir, const struct manifest_seen *seen, struct err *e)
     __attribute__((warn_unused_result));
 
-/* The newest manifest of every writer, from the repository.  Digests are not computed. */
+/* The newest record of every writer, from the repository.  Digests are those that expire records
+ * tell of what was removed, else not computed. */
 int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct object_reader *scratch,
                         struct err *e) __attribute__((warn_unused_result));
 
@@ -59,6 +62,11 @@ const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *
  * repository.  state_dir may be NULL. */
 int manifest_chain_next(struct manifest_head *head, struct repo *repo, const char *host,
                         const char *state_dir, struct object_reader *scratch, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* After a record was published: the host remembers it.  state_dir NULL: nothing is done. */
+int manifest_chain_published(const struct manifest_head *head, struct repo *repo,
+                             const struct store_name *name, const char *state_dir, struct err *e)
     __attribute__((warn_unused_result));
 
 #endif

@@ -50,7 +50,7 @@ static void object_dir(const struct store_lineage *l, const struct store_name *n
     static const char *const places[] = {
         [KIND_MANIFEST] = "backup", [KIND_PACK] = "pack",        [KIND_EXPIRE] = "expire",
         [KIND_INTENT] = "lease",    [KIND_CONDEMNED] = "expire", [KIND_LEASE] = "lease",
-        [KIND_VERIFIED] = "verify",
+        [KIND_VERIFIED] = "verify", [KIND_PIN] = "pin",
     };
     char lineage[STORE_PATH_MAX];
     const char *cluster = l->cluster;
@@ -82,6 +82,7 @@ static void object_dir(const struct store_lineage *l, const struct store_name *n
     case KIND_INTENT:
     case KIND_LEASE:
     case KIND_VERIFIED:
+    case KIND_PIN:
         (void)snprintf(out, STORE_PATH_MAX, "%.96s/%s", lineage, places[n->kind]);
         break;
     }

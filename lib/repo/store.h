@@ -96,8 +96,8 @@ int store_each_group(struct store *s, const struct store_lineage *l, uint32_t ti
 int store_each_wal(struct store *s, const struct store_lineage *l, uint32_t timeline,
                    uint32_t group, store_each_fn fn, void *arg, struct err *e);
 
-/* The names in the directory of MANIFEST, PACK, VERIFIED, EXPIRE and CONDEMNED, INTENT and LEASE
- * objects (the last two pairs share one). */
+/* The names in the directory of MANIFEST, PACK, VERIFIED, PIN, EXPIRE and CONDEMNED, INTENT and
+ * LEASE objects (the last two pairs share one). */
 int store_each_object(struct store *s, const struct store_lineage *l, enum object_kind kind,
                       store_each_fn fn, void *arg, struct err *e);
 
