@@ -55,14 +55,27 @@ enum settings_source {
 enum settings_compression { SETTINGS_LZ4, SETTINGS_NO_COMPRESSION };
 enum settings_on_trouble { SETTINGS_FAIL, SETTINGS_DROP_AND_RECORD };
 
-/* "last=3 daily=7 weekly=4 monthly=6 yearly=1 within=30d"; what is not named is 0. */
-struct settings_keep {
+/* "last=3 daily=7 weekly=4 monthly=6 yearly=1 within=30d"; what is not named is 0.  All 0: keep
+ * everything. */
+struct settings_rule {
     uint32_t last;
     uint32_t daily;
     uint32_t weekly;
     uint32_t monthly;
     uint32_t yearly;
     uint64_t within; /* microseconds */
+};
+
+enum { SETTINGS_KEEP_NAMED = 8, SETTINGS_KEEP_NAME_MAX = 64 };
+
+/* The rule, and those of some tags (of dumps: jobs), as in "daily=7 release:last=2 test:all". */
+struct settings_keep {
+    struct settings_rule rule;
+    unsigned n;
+    struct settings_keep_named {
+        char name[SETTINGS_KEEP_NAME_MAX + 1];
+        struct settings_rule rule;
+    } named[SETTINGS_KEEP_NAMED];
 };
 
 /* A line of a section; key and value are NULL for the section's own line. */

@@ -105,7 +105,7 @@ int settings_value_recipients(void *into, const struct opt *o, const char *text,
 }
 
 /* One word of a rule, like "daily=7". */
-static int keep_word(struct settings_keep *keep, char *word, struct err *e)
+static int keep_word(struct settings_rule *keep, char *word, struct err *e)
 {
     const struct {
         const char *name;
@@ -148,20 +148,48 @@ static int keep_word(struct settings_keep *keep, char *word, struct err *e)
                    "\"%s\" is not one of last, daily, weekly, monthly, yearly or within", word);
 }
 
+/* "NAME:daily=7" or "NAME:all": the rule of a tag or job. */
+static int keep_named(struct settings_keep *keep, const char *name, char *word, struct err *e)
+{
+    struct settings_keep_named *named = NULL;
+    static const struct settings_rule all;
+
+    if (name[0] == '\0' || strlen(name) > SETTINGS_KEEP_NAME_MAX)
+        return err_set(e, ERR_USAGE, "\"%s\" is no name of a tag or job", name);
+    for (unsigned i = 0; i < keep->n; i++)
+        if (strcmp(keep->named[i].name, name) == 0)
+            named = &keep->named[i];
+    if (named != NULL && (strcmp(word, "all") == 0 || memcmp(&named->rule, &all, sizeof all) == 0))
+        return err_set(e, ERR_USAGE, "\"%s:all\" stands beside another rule for it", name);
+    if (named == NULL) {
+        if (keep->n == SETTINGS_KEEP_NAMED)
+            return err_set(e, ERR_USAGE, "rules for more than %d names", (int)SETTINGS_KEEP_NAMED);
+        named = &keep->named[keep->n++];
+        memcpy(named->name, name, strlen(name) + 1);
+    }
+    return strcmp(word, "all") == 0 ? 0 : keep_word(&named->rule, word, e);
+}
+
 int settings_value_keep(void *into, const struct opt *o, const char *text, struct err *e)
 {
     struct settings_keep *field = field_of(into, o);
-    struct settings_keep keep = {0};
+    struct settings_keep keep = {.n = 0};
     char word[WORD_MAX];
     bool any = false;
     int rc;
 
-    if (strcmp(text, "all") == 0) {
-        *field = keep;
-        return 0;
-    }
     while ((rc = next_word(&text, word, e)) > 0) {
-        if (keep_word(&keep, word, e) < 0)
+        char *colon = strchr(word, ':');
+
+        if (colon != NULL)
+            *colon = '\0';
+        if (strcmp(word, "all") == 0 && colon == NULL && !any &&
+            text[strspn(text, " \t")] == '\0') {
+            *field = keep; /* alone */
+            return 0;
+        }
+        if ((colon == NULL ? keep_word(&keep.rule, word, e)
+                           : keep_named(&keep, word, colon + 1, e)) < 0)
             return -1;
         any = true;
     }

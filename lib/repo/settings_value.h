@@ -18,7 +18,7 @@ int settings_value_dsn(void *into, const struct opt *o, const char *text, struct
 /* Public keys, or the absolute path of a file. */
 int settings_value_recipients(void *into, const struct opt *o, const char *text, struct err *e);
 
-/* A retention rule: "all", or words like daily=7 (struct settings_keep). */
+/* A retention rule: "all", or words like daily=7 and TAG:last=2 (struct settings_keep). */
 int settings_value_keep(void *into, const struct opt *o, const char *text, struct err *e);
 
 /* Names separated by blanks; the text is kept as it is. */

@@ -144,7 +144,7 @@ void sim_make(void)
         }
         archive(tli);
     }
-    for (unsigned i = 0; i < 12 && sim_backups < SIM_BACKUPS; i++)
+    for (unsigned i = 0; i < 20 && sim_backups < SIM_BACKUPS; i++)
         add_backup();
 }
 

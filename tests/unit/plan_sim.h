@@ -7,7 +7,7 @@
 
 #include "repo/plan.h"
 
-enum { SIM_SEG = 4096, SIM_TLIS = 6, SIM_RECS = 120, SIM_SEGS = 24, SIM_BACKUPS = 5 };
+enum { SIM_SEG = 4096, SIM_TLIS = 6, SIM_RECS = 120, SIM_SEGS = 24, SIM_BACKUPS = 10 };
 
 enum sim_kind { SIM_OTHER, SIM_COMMIT, SIM_ABORT, SIM_POINT, SIM_MINIMAL };
 

@@ -85,7 +85,7 @@ static void test_repo_alone(void)
     IS_STR(s.cluster, "main", "the default cluster");
     OK(s.compression == SETTINGS_LZ4 && s.on_trouble == SETTINGS_FAIL && s.system_id == 0 &&
            s.jobs == 0 && s.max_rate == 0 && s.n_recipients == 0 && s.recipients_file == NULL &&
-           s.keep_backups.daily == 0,
+           s.keep_backups.rule.daily == 0,
        "the other defaults");
     OK(settings_deadline(&s, 16 << 20) == 30000000 && settings_deadline(&s, 1 << 20) == 30000000 &&
            settings_deadline(&s, 64 << 20) == 120000000 &&
@@ -172,7 +172,8 @@ static void test_values(void)
                "00000000000000000000000000000000000000000000000000000000000000bb\n"
                "sealed_from = ff000000000000000000000000000000000000000000000000000000000000ee\n"
                "max_rate = 32MB # per second\n"
-               "keep_backups = last=3 daily=7 weekly=4 monthly=6 yearly=1 within=30d\n"
+               "keep_backups = last=3 daily=7 weekly=4 monthly=6 yearly=1 within=30d "
+               "release:last=2 test:all release:within=2d\n"
                "keep_dumps = all\n"
                "wal_within = 14d\n"
                "require_copy = nas  cellar\n"
@@ -188,10 +189,16 @@ static void test_values(void)
        "recipients");
     OK(s.sealed_from[0] == 0xff && s.sealed_from[31] == 0xee, "sealed_from");
     OK(s.max_rate == 32 << 20, "max_rate");
-    OK(s.keep_backups.last == 3 && s.keep_backups.daily == 7 && s.keep_backups.weekly == 4 &&
-           s.keep_backups.monthly == 6 && s.keep_backups.yearly == 1 &&
-           s.keep_backups.within == UINT64_C(2592000000000),
+    OK(s.keep_backups.rule.last == 3 && s.keep_backups.rule.daily == 7 &&
+           s.keep_backups.rule.weekly == 4 && s.keep_backups.rule.monthly == 6 &&
+           s.keep_backups.rule.yearly == 1 && s.keep_backups.rule.within == UINT64_C(2592000000000),
        "keep_backups");
+    OK(s.keep_backups.n == 2 && strcmp(s.keep_backups.named[0].name, "release") == 0 &&
+           s.keep_backups.named[0].rule.last == 2 &&
+           s.keep_backups.named[0].rule.within == UINT64_C(172800000000) &&
+           strcmp(s.keep_backups.named[1].name, "test") == 0 &&
+           s.keep_backups.named[1].rule.last == 0 && s.keep_dumps.n == 0,
+       "rules of tags");
     OK(s.wal_within == UINT64_C(1209600000000), "wal_within");
     IS_STR(s.require_copy, "nas  cellar", "require_copy");
     OK(s.on_trouble == SETTINGS_DROP_AND_RECORD, "on_trouble");
@@ -258,6 +265,10 @@ static void test_refused(void)
         {"keep_dumps = within=30\n",
          ":1: keep_dumps: within: \"30\" has no unit; write us, ms, s, min, h or d behind it",
          NULL},
+        {"keep_backups = a:daily\n", ":1: keep_backups: \"daily\" has no \"=\"", NULL},
+        {"keep_backups = a:last=1 a:all\n",
+         ":1: keep_backups: \"a:all\" stands beside another rule for it", NULL},
+        {"keep_backups = :last=1\n", ":1: keep_backups: \"\" is no name of a tag or job", NULL},
         {"require_copy = a/b\n",
          ":1: require_copy: name \"a/b\" holds other characters than letters, digits, . _ and -",
          NULL},
@@ -324,7 +335,8 @@ static void test_beaten_is_checked(void)
     write_file("recipients = " K64 "aa\nkeep_backups = daily=9\n");
     OK(load(&s, WORDS("--keep-backups=last=2", "--recipients=" K64 "cc"), NULL, SETTINGS_HOOK,
             &e) == 0 &&
-           s.keep_backups.last == 2 && s.keep_backups.daily == 0 && s.recipients[0][31] == 0xcc,
+           s.keep_backups.rule.last == 2 && s.keep_backups.rule.daily == 0 &&
+           s.recipients[0][31] == 0xcc,
        "a beaten value leaves no trace");
     settings_fini(&s);
     OK(load(&s, WORDS("--jobs=3"), WORDS("WALDEN_JOBS=-1"), SETTINGS_HOOK, &e) == -1 &&
