@@ -185,6 +185,15 @@ static int found_one(void *arg, const char *name, enum os_dir_type type, struct 
     return 1;
 }
 
+int os_dir_unlink(int fd, const char *name, const char *what, struct err *err)
+{
+    if (os_sys->unlinkat(fd, name, 0) == 0)
+        return 0;
+    if (errno == ENOENT)
+        return OS_ABSENT;
+    return err_sys(err, errno, "could not remove \"%s/%s\"", what, name);
+}
+
 int os_dir_is_empty(int fd, bool *empty, const char *what, struct err *err)
 {
     int rc = os_dir_each(fd, found_one, NULL, what, err);

@@ -54,6 +54,9 @@ static inline const char *os_name_at(const struct os_names *names, size_t i)
     return names->text + names->list[i].at;
 }
 
+/* Removes a file of the open directory.  Not flushed.  0, OS_ABSENT, -1. */
+int os_dir_unlink(int fd, const char *name, const char *what, struct err *err);
+
 int os_dir_is_empty(int fd, bool *empty, const char *what, struct err *err);
 
 /*

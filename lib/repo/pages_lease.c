@@ -7,11 +7,11 @@
 
 #include "base/parse.h"
 #include "base/text.h"
-#include "base/vec.h"
+#include "pg/tlv.h"
 #include "repo/pack.h"
 #include "repo/pages_note.h"
 
-enum { TAG_USE = 94, TAG_HOLDER = 95, SEEN_MAX = 100 * 1000 };
+enum { TAG_USE = 94, TAG_HOLDER = 95 };
 
 static const char *word_of(enum object_kind kind)
 {
@@ -106,19 +106,13 @@ void pages_lease_drop(struct pages_lease *l)
 
 /* --- the observer --- */
 
-struct seen {
-    enum object_kind kind;
-    uint8_t id[PAGES_LEASE_ID];
-    uint32_t counter;
-};
-
-VEC_DECLARE(seen_list, struct seen);
+enum { HOLDERS_MAX = 100 * 1000 };
 
 /* Notes one name; of one holder's marks the highest. */
 static int note(void *arg, const char *name, struct err *e)
 {
-    struct seen_list *list = arg;
-    struct seen s = {.kind = name[0] == 'i' ? KIND_INTENT : KIND_LEASE};
+    struct pages_holders *list = arg;
+    struct pages_holder s = {.kind = name[0] == 'i' ? KIND_INTENT : KIND_LEASE};
     const char *rest = name + strlen(word_of(s.kind));
     char hex[2 * PAGES_LEASE_ID + 1] = "";
     struct err quiet = {0};
@@ -134,49 +128,78 @@ static int note(void *arg, const char *name, struct err *e)
         return 0;
     s.counter = (uint32_t)counter;
     for (size_t i = 0; i < list->n; i++) {
-        struct seen *old = &list->v[i];
+        struct pages_holder *old = &list->v[i];
 
         if (old->kind == s.kind && memcmp(old->id, s.id, PAGES_LEASE_ID) == 0) {
             old->counter = old->counter > s.counter ? old->counter : s.counter;
             return 0;
         }
     }
-    return seen_list_push(list, s, e);
+    return pages_holders_push(list, s, e);
+}
+
+static int list_marks(struct pages_holders *list, struct repo *repo, struct err *e)
+{
+    return store_each_object(&repo->store, &repo->where, KIND_LEASE, note, list, e);
+}
+
+/* Is the mark of `before` still the same? */
+static bool stood_still(const struct pages_holders *before, const struct pages_holder *now)
+{
+    for (size_t i = 0; i < before->n; i++) {
+        const struct pages_holder *s = &before->v[i];
+
+        if (s->kind == now->kind && s->counter == now->counter &&
+            memcmp(s->id, now->id, PAGES_LEASE_ID) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* 1: the holder moved, or vanished by itself; 0: it is dead, and its mark is gone. */
-static int bury(struct repo *repo, const struct seen_list *before, const struct seen *now,
-                struct err *e)
+static int bury(struct repo *repo, const struct pages_holders *before,
+                const struct pages_holder *now, struct err *e)
 {
-    for (size_t i = 0; i < before->n; i++) {
-        const struct seen *s = &before->v[i];
+    int rc;
 
-        if (s->kind == now->kind && s->counter == now->counter &&
-            memcmp(s->id, now->id, PAGES_LEASE_ID) == 0) {
-            int rc = take_away(repo, now->kind, now->id, now->counter, e);
+    if (!stood_still(before, now))
+        return 1;
+    rc = take_away(repo, now->kind, now->id, now->counter, e);
+    return rc > 0 ? 1 : rc; /* gone: it beat just now, so it lives */
+}
 
-            return rc > 0 ? 1 : rc; /* gone: it beat just now, so it lives */
-        }
+/* Looks again and again until nobody stands still. */
+static int watch(const struct pages_holders *before, struct pages_holders *after, struct repo *repo,
+                 pages_wait_fn pause, void *arg, struct err *e)
+{
+    for (unsigned waited = 0; waited < PAGES_LOOK_S; waited += PAGES_STEP_S) {
+        bool still = false;
+
+        after->n = 0;
+        if (pause(arg, e) != 0 || list_marks(after, repo, e) != 0)
+            return -1;
+        for (size_t i = 0; i < after->n; i++)
+            still = still || stood_still(before, &after->v[i]);
+        if (!still)
+            return 0;
     }
-    return 1;
+    return 0;
 }
 
 int pages_lease_look(struct repo *repo, pages_wait_fn pause, void *arg, unsigned *alive,
                      struct err *e)
 {
-    struct seen_list before;
-    struct seen_list after;
+    struct pages_holders before;
+    struct pages_holders after;
     int rc;
 
     *alive = 0;
-    seen_list_init(&before, SEEN_MAX);
-    seen_list_init(&after, SEEN_MAX);
-    rc = store_each_object(&repo->store, &repo->where, KIND_LEASE, note, &before, e);
+    pages_holders_init(&before, HOLDERS_MAX);
+    pages_holders_init(&after, HOLDERS_MAX);
+    rc = list_marks(&before, repo, e);
     if (rc != 0 || before.n == 0)
         goto out;
-    rc = pause(arg, e);
-    if (rc == 0)
-        rc = store_each_object(&repo->store, &repo->where, KIND_LEASE, note, &after, e);
+    rc = watch(&before, &after, repo, pause, arg, e);
     for (size_t i = 0; rc == 0 && i < after.n; i++) {
         int lives = bury(repo, &before, &after.v[i], e);
 
@@ -185,7 +208,51 @@ int pages_lease_look(struct repo *repo, pages_wait_fn pause, void *arg, unsigned
         *alive += lives > 0 ? 1 : 0;
     }
 out:
-    seen_list_fini(&before);
-    seen_list_fini(&after);
+    pages_holders_fini(&before);
+    pages_holders_fini(&after);
     return rc;
+}
+
+/* What a mark says; one that is gone already, or cannot be read, says nothing. */
+static int read_mark(struct pages_holder *h, struct repo *repo, struct object_reader *scratch,
+                     struct err *e)
+{
+    char name[PAGES_LEASE_NAME_MAX];
+    struct store_name where = {.kind = h->kind, .name = name};
+    struct object_want want = {.kind = h->kind, .name = name, .system_id = repo->where.system_id};
+    struct store_object o = {.fd = -1};
+    struct err quiet = {0};
+    struct cur part;
+    struct cur item;
+    uint64_t counter;
+    uint8_t tag;
+    int rc;
+
+    name_of(name, h->kind, h->id, h->counter);
+    rc = store_get(&repo->store, &repo->where, &where, &o, e);
+    if (rc != 0)
+        return rc > 0 ? 0 : -1;
+    if (object_open(scratch, &o.source, &repo->trust, &want, &quiet) == 0) {
+        part = cur_of(scratch->tail.public_part, scratch->tail.public_len);
+        while (tlv_next(&part, &tag, &item) == 0) {
+            if (tag == TAG_USE && cur_varint(&item, &counter))
+                (void)text_visible(h->label, sizeof h->label, (const char *)item.p, item.left);
+            else if (tag == TAG_HOLDER)
+                (void)text_visible(h->holder, sizeof h->holder, (const char *)item.p, item.left);
+        }
+        object_close(scratch);
+    }
+    store_release(&o);
+    return 0;
+}
+
+int pages_lease_holders(struct pages_holders *list, struct repo *repo,
+                        struct object_reader *scratch, struct err *e)
+{
+    if (list_marks(list, repo, e) != 0)
+        return -1;
+    for (size_t i = 0; i < list->n; i++)
+        if (read_mark(&list->v[i], repo, scratch, e) != 0)
+            return -1;
+    return 0;
 }

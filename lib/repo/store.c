@@ -419,6 +419,101 @@ int store_remove(struct store_writer *w, const struct store_lineage *l, const st
     return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
 }
 
+struct removing {
+    int fd;
+    const char *dir;
+    store_each_fn take;
+    void *arg;
+    uint64_t *removed;
+    uint64_t left; /* names that stay, temps among them */
+};
+
+static int remove_name(struct removing *r, const struct os_names *names, size_t i, struct err *e)
+{
+    const char *name = os_name_at(names, i);
+    int rc = 0;
+
+    if (names->list[i].type != OS_TYPE_DIR && !publish_is_temp(name))
+        rc = r->take(r->arg, name, e);
+    if (rc < 0)
+        return -1;
+    if (rc == 0) {
+        r->left++;
+        return 0;
+    }
+    /* A crash here leaves the rest, which is on record: the next run removes it. */
+    rc = os_dir_unlink(r->fd, name, r->dir, e);
+    *r->removed += rc == 0 ? 1 : 0;
+    return rc < 0 ? -1 : 0;
+}
+
+int store_remove_wal(struct store_writer *w, const struct store_lineage *l, uint32_t timeline,
+                     uint32_t group, bool drop_empty, store_each_fn take, void *arg,
+                     uint64_t *removed, struct err *e)
+{
+    struct os_names names = OS_NAMES_INIT;
+    char path[STORE_PATH_MAX];
+    uint64_t before = *removed;
+    struct removing r = {.fd = -1, .dir = path, .take = take, .arg = arg, .removed = removed};
+    size_t len = (size_t)lineage_dir(l, path);
+    int rc;
+
+    (void)snprintf(path + len, sizeof path - len, "/wal/%08X/%08X", (unsigned)timeline,
+                   (unsigned)group);
+    rc = os_root_at(&w->store->root, path, O_RDONLY | O_DIRECTORY, 0, &r.fd, e);
+    if (rc == OS_ABSENT)
+        return 0;
+    if (rc == 0)
+        rc = os_dir_names(r.fd, &names, NAMES_MAX, path, e);
+    for (size_t i = 0; rc == 0 && i < names.n; i++)
+        rc = remove_name(&r, &names, i, e);
+    /* Before this a power cut may bring some back. */
+    if (rc == 0 && *removed > before && os_sync_dir(r.fd, path, e) < 0)
+        rc = -1;
+    if (rc == 0 && r.left == 0 && drop_empty) {
+        struct err quiet = {0};
+
+        /* Who put something in meanwhile keeps it; an empty directory that stays harms nobody. */
+        (void)!os_root_unlink(&w->store->root, path, AT_REMOVEDIR, &quiet);
+    }
+    os_drop(&r.fd);
+    os_names_fini(&names);
+    return rc;
+}
+
+int store_flush(struct store_writer *w, const struct store_lineage *l, const struct store_name *n,
+                struct err *e)
+{
+    char path[STORE_PATH_MAX];
+    int fd = -1;
+    int rc;
+
+    object_dir(l, n, path);
+    rc = os_root_at(&w->store->root, path, O_RDONLY | O_DIRECTORY, 0, &fd, e);
+    if (rc == OS_ABSENT)
+        return 0;
+    if (rc == 0 && os_sync_dir(fd, path, e) < 0)
+        rc = -1;
+    os_drop(&fd);
+    return rc;
+}
+
+int store_lock_kind(struct store_writer *w, const struct store_lineage *l, enum object_kind kind,
+                    int *fd, struct err *e)
+{
+    struct store_name n = {.kind = kind};
+    char path[STORE_PATH_MAX];
+    int rc;
+
+    object_dir(l, &n, path);
+    if (os_root_mkdirs(&w->store->root, path, w->group ? 0750 : 0700, fd, e) != 0)
+        return -1;
+    rc = os_lock(*fd, OS_LOCK_EXCLUSIVE, false, path, e);
+    if (rc != 0 && rc != OS_UNSUPPORTED)
+        os_drop(fd);
+    return rc == OS_BUSY ? 1 : rc < 0 ? -1 : 0;
+}
+
 int store_sweep(struct store_writer *w, const struct store_lineage *l, enum object_kind kind,
                 struct err *e)
 {

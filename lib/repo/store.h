@@ -142,6 +142,22 @@ int store_confirm(struct store_writer *w, const struct store_lineage *l, const s
 int store_remove(struct store_writer *w, const struct store_lineage *l, const struct store_name *n,
                  struct err *e) __attribute__((warn_unused_result));
 
+/* Removes, of one group of WAL names, those that `take` answers 1 for (0: stays, -1: error), and
+ * makes that durable with one flush.  drop_empty: removes the directory as well when nothing is
+ * left; only where no archiver writes any more.  *removed is added to. */
+int store_remove_wal(struct store_writer *w, const struct store_lineage *l, uint32_t timeline,
+                     uint32_t group, bool drop_empty, store_each_fn take, void *arg,
+                     uint64_t *removed, struct err *e) __attribute__((warn_unused_result));
+
+/* Makes removals from the directory of a kind durable (see store_each_object; DUMP: of its job). */
+int store_flush(struct store_writer *w, const struct store_lineage *l, const struct store_name *n,
+                struct err *e) __attribute__((warn_unused_result));
+
+/* Makes the directory of a kind and locks it among the programs of this host: 0 with *fd, to be
+ * closed; 1 when another one holds it; -1. */
+int store_lock_kind(struct store_writer *w, const struct store_lineage *l, enum object_kind kind,
+                    int *fd, struct err *e) __attribute__((warn_unused_result));
+
 /* Removes what dead writers left half-written in the directory of a kind (see store_each_object).
  */
 int store_sweep(struct store_writer *w, const struct store_lineage *l, enum object_kind kind,
