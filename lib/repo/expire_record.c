@@ -88,7 +88,7 @@ static int put_fixed(const struct expired *r, struct place *at, struct buf *part
     return 0;
 }
 
-/* Fills one record with what fits. */
+/* Fills one record with what fits; how NULL: a condemned list. */
 static int fill(const struct expired *r, struct place *at, const struct expire_writing *how,
                 struct buf *part, struct err *e)
 {
@@ -96,8 +96,9 @@ static int fill(const struct expired *r, struct place *at, const struct expire_w
     int rc = -1;
 
     buf_init(&item, PART_MAX);
-    if (buf_u64(&item, (uint64_t)how->now, e) != 0 || buf_str(&item, how->host, e) != 0 ||
-        pack_item(part, EXPIRED_TAG_RUN, &item, e) != 0)
+    if (how != NULL &&
+        (buf_u64(&item, (uint64_t)how->now, e) != 0 || buf_str(&item, how->host, e) != 0 ||
+         pack_item(part, EXPIRED_TAG_RUN, &item, e) != 0))
         goto out;
     buf_clear(&item);
     if (put_clock(r, at, &item, e) != 0 ||
@@ -111,6 +112,33 @@ static int fill(const struct expired *r, struct place *at, const struct expire_w
     rc = put_fixed(r, at, part, &item, e);
 out:
     buf_fini(&item);
+    return rc;
+}
+
+int expire_record_condemn(const struct expired *what, struct repo *repo, struct expire_lists *lists,
+                          struct err *e)
+{
+    struct place at = {0};
+    struct buf part;
+    int rc = 0;
+
+    buf_init(&part, PART_MAX);
+    while (rc == 0 && (at.gone < what->objects.n || at.range < what->ranges.n)) {
+        struct expire_list *list = expire_lists_add(lists, e);
+        char hex[17];
+        uint8_t random[8];
+
+        rc = -1;
+        if (list == NULL)
+            break;
+        secret_random(random, sizeof random);
+        text_hex(hex, random, sizeof random);
+        (void)snprintf(list->name, sizeof list->name, "condemned-%s", hex);
+        buf_clear(&part);
+        if (fill(what, &at, NULL, &part, e) == 0)
+            rc = pages_note_put(repo, KIND_CONDEMNED, list->name, &part, e);
+    }
+    buf_fini(&part);
     return rc;
 }
 

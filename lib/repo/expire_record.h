@@ -24,6 +24,17 @@ int expire_record_put(const struct expired *what, struct repo *repo,
                       const struct expire_writing *how, struct object_reader *scratch,
                       unsigned *count, struct err *e) __attribute__((warn_unused_result));
 
+/* Names of condemned lists. */
+struct expire_list {
+    char name[40];
+};
+VEC_DECLARE(expire_lists, struct expire_list);
+
+/* Publishes objects and ranges of *what as condemned lists: whoever looks from now on treats them
+ * as absent.  Their names are added to *lists. */
+int expire_record_condemn(const struct expired *what, struct repo *repo, struct expire_lists *lists,
+                          struct err *e) __attribute__((warn_unused_result));
+
 /* Adds to what will be written.  The reason is made harmless and cut. */
 int expire_record_gone(struct expired *what, enum object_kind kind, const char *name,
                        const char *reason, struct err *e) __attribute__((warn_unused_result));

@@ -163,23 +163,20 @@ static int take_item(struct expired *x, const char *label, uint8_t tag, struct c
     }
 }
 
-int expired_decode(struct expired *x, const char *label, const uint8_t *part, size_t len,
-                   struct err *e)
+/* All items.  They count as a whole or not at all. */
+static int take_part(struct expired *x, const char *label, const uint8_t *part, size_t len,
+                     struct err *e)
 {
     const struct expired before = *x; /* the numbers of it */
-    struct expired_head head = {.label = ""};
     struct cur c = cur_of(part, len);
     struct cur item;
     uint8_t tag;
-    int rc;
+    int rc = 0;
 
-    (void)snprintf(head.label, sizeof head.label, "%s", label);
-    rc = manifest_head_read(&head.head, part, len) ? 0 : damaged(e, "nobody stands for it");
     while (rc == 0 && (rc = tlv_next(&c, &tag, &item)) == 0)
         rc = take_item(x, label, tag, &item, e);
     if (rc == 1) /* the end */
-        return expired_heads_push(&x->heads, head, e);
-    /* A record counts as a whole or not at all. */
+        return 0;
     x->ranges.n = before.ranges.n;
     x->objects.n = before.objects.n;
     x->beliefs.n = before.beliefs.n;
@@ -188,6 +185,19 @@ int expired_decode(struct expired *x, const char *label, const uint8_t *part, si
     x->run = before.run;
     memcpy(x->run_label, before.run_label, sizeof x->run_label);
     return e->code != ERR_NONE ? -1 : damaged(e, "it is no list of items");
+}
+
+int expired_decode(struct expired *x, const char *label, const uint8_t *part, size_t len,
+                   struct err *e)
+{
+    struct expired_head head = {.label = ""};
+
+    (void)snprintf(head.label, sizeof head.label, "%s", label);
+    if (!manifest_head_read(&head.head, part, len))
+        return damaged(e, "nobody stands for it");
+    if (take_part(x, label, part, len, e) != 0)
+        return -1;
+    return expired_heads_push(&x->heads, head, e);
 }
 
 /* --- all of them --- */
@@ -249,6 +259,41 @@ static int read_one(void *arg, const char *label, struct err *e)
     }
     store_release(&o);
     return rc == 0 ? 0 : complain(g, label, &why, e);
+}
+
+static int read_condemned(void *arg, const char *label, struct err *e)
+{
+    static const char condemned[] = "condemned-";
+    const struct reading *g = arg;
+    struct store_name name = {.kind = KIND_CONDEMNED, .name = label};
+    struct object_want want = {
+        .kind = KIND_CONDEMNED, .name = label, .system_id = g->repo->where.system_id};
+    struct store_object o = {.fd = -1};
+    int rc;
+
+    if (strncmp(label, condemned, sizeof condemned - 1) != 0 || strlen(label) > FRAME_NAME_MAX)
+        return 0;
+    rc = store_get(&g->repo->store, &g->repo->where, &name, &o, e);
+    if (rc != 0)
+        return rc > 0 ? 0 : -1;
+    rc = object_open(g->scratch, &o.source, &g->repo->trust, &want, e);
+    if (rc == 0) {
+        rc = take_part(g->x, label, g->scratch->tail.public_part, g->scratch->tail.public_len, e);
+        object_close(g->scratch);
+    }
+    store_release(&o);
+    return rc;
+}
+
+int expired_read_condemned(struct expired *x, struct repo *r, struct object_reader *scratch,
+                           struct err *e)
+{
+    struct reading g = {x, r, NULL, scratch};
+
+    if (store_each_object(&r->store, &r->where, KIND_CONDEMNED, read_condemned, &g, e) != 0)
+        return -1;
+    expired_finish(x);
+    return 0;
 }
 
 int expired_read(struct expired *x, struct repo *r, struct problems *p,

@@ -90,6 +90,14 @@ void expired_fini(struct expired *x);
 int expired_read(struct expired *x, struct repo *r, struct problems *p,
                  struct object_reader *scratch, struct err *e) __attribute__((warn_unused_result));
 
+/*
+ * The same of the condemned lists: what a run is about to remove, or was when it was cut off.  A
+ * restore treats it as absent: it takes its lease first, then reads these.  A list that cannot be
+ * read is an error.
+ */
+int expired_read_condemned(struct expired *x, struct repo *r, struct object_reader *scratch,
+                           struct err *e) __attribute__((warn_unused_result));
+
 /* One record's public part; expired_finish after the last one. */
 int expired_decode(struct expired *x, const char *label, const uint8_t *part, size_t len,
                    struct err *e) __attribute__((warn_unused_result));
