@@ -16,12 +16,7 @@
 #include "restore.h"
 #include "survey.h"
 
-enum {
-    JOBS_AUTO_MAX = 4,
-    RATE_MAX = 64,
-    BEAT_US = PAGES_BEAT_S * 1000 * 1000,
-    EVERY_US = 200 * 1000
-};
+enum { JOBS_AUTO_MAX = 4, RATE_MAX = 64, EVERY_US = 200 * 1000 };
 
 static const struct parse_word actions[] = {
     {"pause", RESTORE_PAUSE}, {"promote", RESTORE_PROMOTE}, {"shutdown", RESTORE_SHUTDOWN}, {0}};
@@ -222,11 +217,8 @@ static int tell(void *arg, uint64_t bytes, struct err *e)
     uint64_t spent = (uint64_t)(now - r->started) / 1000 + 1;
     uint64_t done = bytes > total ? total : bytes;
 
-    if (r->has_lease && now - r->beat > BEAT_US) {
-        r->beat = now;
-        if (pages_lease_beat(&r->lease, e) != 0)
-            return -1;
-    }
+    if (restore_beat(r, e) != 0)
+        return -1;
     if (r->m->level == MSG_QUIET || !os_tty_is(STDERR_FILENO))
         return 0;
     survey_size(size, total);

@@ -40,10 +40,12 @@ struct command {
     const char *summary; /* one line, without a full stop */
 };
 
+int cmd_expire(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_find(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_key(int argc, char **argv);
+int cmd_keep(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_rescue(int argc, char **argv);
 int cmd_restore(int argc, char **argv);

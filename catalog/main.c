@@ -17,6 +17,8 @@ static const struct command commands[] = {
     {"find", cmd_find, "show what happened to tables, and how to go back to just before it"},
     {"restore", cmd_restore, "bring a cluster back as it was at a moment"},
     {"rescue", cmd_rescue, "get one table back as it was before an accident"},
+    {"expire", cmd_expire, "remove backups and WAL that no rule keeps, with a reason for each"},
+    {"keep", cmd_keep, "pin a backup, so that it never expires; list and release pins"},
     {"export", cmd_export, "write a backup as plain files, for stock PostgreSQL"},
     {"verify", cmd_verify, "read everything back and check every WAL record"},
 };

@@ -177,6 +177,8 @@ int restore_open(struct restore *r, struct err *e) __attribute__((warn_unused_re
 int restore_plan(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 /* Looks into the chosen backup. */
 int restore_look(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* Keeps the lease alive; to be called often. */
+int restore_beat(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 void restore_close(struct restore *r);
 
 const struct plan_backup *restore_backup(const struct restore *r);

@@ -6,6 +6,7 @@
 #include "os/file.h"
 #include "os/host.h"
 #include "os/time.h"
+#include "repo/condemned.h"
 #include "repo/pack_remove.h"
 #include "restore.h"
 #include "survey.h"
@@ -20,7 +21,7 @@ int restore_open(struct restore *r, struct err *e)
         return -1;
     }
     r->has_inventory = true;
-    return 0;
+    return condemned_mark(&r->inventory.in, &r->repo, &r->scratch, e);
 }
 
 const struct plan_backup *restore_backup(const struct restore *r)
@@ -246,9 +247,23 @@ static void take_lease(struct restore *r)
     msg_warn(r->m, "the restore goes on without a lease: nobody may expire backups meanwhile");
 }
 
+int restore_beat(struct restore *r, struct err *e)
+{
+    const int64_t every = (int64_t)PAGES_BEAT_S * USEC_PER_SEC;
+    int64_t now = os_mono_us();
+
+    if (!r->has_lease || now - r->beat <= every)
+        return 0;
+    r->beat = now;
+    return pages_lease_beat(&r->lease, e);
+}
+
 int restore_look(struct restore *r, struct err *e)
 {
     take_lease(r);
+    if (!r->o->dry_run &&
+        condemned_check(&r->inventory.in, &r->plan, &r->repo, &r->scratch, e) != 0)
+        return -1;
     if (unpack_open(&r->unpack, &r->repo, restore_backup(r)->label, take_name, r, e) != 0)
         return -1;
     r->has_unpack = true;

@@ -345,7 +345,7 @@ static int ended(const struct restore *r, struct restore_server *run, struct err
 }
 
 /* Until the target is reached, the server ends, or somebody interrupts. */
-int restore_server_wait(const struct restore *r, struct restore_server *run, struct err *e)
+int restore_server_wait(struct restore *r, struct restore_server *run, struct err *e)
 {
     bool shows = os_tty_is(STDERR_FILENO);
     int rc = 0;
@@ -356,6 +356,11 @@ int restore_server_wait(const struct restore *r, struct restore_server *run, str
         if (os_signal_check(e) != 0) {
             restore_server_stop(run);
             return err_context(e, "while recovery was running; the server was stopped");
+        }
+        if (restore_beat(r, e) != 0) { /* the WAL may go under its feet: say so, and go on */
+            msg_warn_err(r->m, e);
+            err_clear(e);
+            r->has_lease = false;
         }
         gone = os_proc_wait(&run->proc, os_mono_us() + LOOK_US, e);
         if (gone < 0 && e->code == ERR_INTERRUPTED) {

@@ -44,7 +44,7 @@ void restore_server_init(struct restore_server *s);
 /* Starts it on r->dir, and waits until it has reached the target. */
 int restore_server_start(struct restore *r, struct restore_server *s, struct err *e)
     __attribute__((warn_unused_result));
-int restore_server_wait(const struct restore *r, struct restore_server *s, struct err *e)
+int restore_server_wait(struct restore *r, struct restore_server *s, struct err *e)
     __attribute__((warn_unused_result));
 
 /* A connection, as PGUSER or postgres; *user is who.  0 or -1. */
