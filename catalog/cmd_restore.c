@@ -16,7 +16,7 @@
 #include "restore.h"
 #include "survey.h"
 
-enum { JOBS_AUTO_MAX = 4, RATE_MAX = 64, EVERY_US = 200 * 1000 };
+enum { RATE_MAX = 64, EVERY_US = 200 * 1000 };
 
 static const struct parse_word actions[] = {
     {"pause", RESTORE_PAUSE}, {"promote", RESTORE_PROMOTE}, {"shutdown", RESTORE_SHUTDOWN}, {0}};
@@ -270,32 +270,11 @@ static void keep_rate(const struct restore *r, uint64_t bytes, int64_t us)
 
 /* --- the work --- */
 
-static unsigned jobs_of(const struct settings *s)
-{
-    char *text = NULL;
-    size_t len = 0;
-    struct err quiet = {0};
-    uint32_t last = 1;
-
-    if (s->jobs != 0)
-        return s->jobs > UNPACK_JOBS_MAX ? UNPACK_JOBS_MAX : (unsigned)s->jobs;
-    /* "0-3" */
-    if (os_read_small("/sys/devices/system/cpu/online", 4096, &text, &len, &quiet) == 0) {
-        char *dash = strrchr(text, '-');
-
-        text[strcspn(text, "\n")] = '\0';
-        if (dash == NULL || parse_u32(dash + 1, 0, 4096, &last, &quiet) != 0)
-            last = 0;
-    }
-    free(text);
-    return last + 1 < JOBS_AUTO_MAX ? last + 1 : JOBS_AUTO_MAX;
-}
-
 int restore_copy(struct restore *r, struct err *e)
 {
     struct unpack_how how = {.dir = r->dir,
                              .outside = r->outside[0] == '\0' ? NULL : r->outside,
-                             .jobs = jobs_of(r->s),
+                             .jobs = command_jobs(r->s, UNPACK_JOBS_MAX),
                              .existing = r->state == RESTORE_HALF_DONE || r->state == RESTORE_COPY,
                              .keep = RESTORE_MARK,
                              .own = r->owner.change,

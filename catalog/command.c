@@ -1,13 +1,16 @@
 #include "command.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "base/text.h"
 #include "base/version.h"
+#include "os/file.h"
 
-enum { HELP_MAX = 64 * 1024 };
+enum { HELP_MAX = 64 * 1024, JOBS_AUTO_MAX = 4 };
 
 const struct command *command_find(const struct command *table, size_t n, const char *name,
                                    struct err *e)
@@ -161,4 +164,27 @@ int command_set(struct settings *s, const char *key, const char *value, struct e
         return err_context(e, "--%s", key);
     }
     return err_set(e, ERR_INTERNAL, "there is no setting \"%s\"", key);
+}
+
+unsigned command_jobs(const struct settings *s, unsigned most)
+{
+    char *text = NULL;
+    size_t len = 0;
+    struct err quiet = {0};
+    uint32_t last = 0;
+    unsigned n;
+
+    if (s->jobs == 0 &&
+        os_read_small("/sys/devices/system/cpu/online", 4096, &text, &len, &quiet) == 0) {
+        char *dash = strrchr(text, '-'); /* "0-3" */
+
+        text[strcspn(text, "\n")] = '\0';
+        if (dash == NULL || parse_u32(dash + 1, 0, 4096, &last, &quiet) != 0)
+            last = 0;
+    }
+    free(text);
+    n = s->jobs != 0 ? (unsigned)s->jobs : last + 1;
+    if (s->jobs == 0 && n > JOBS_AUTO_MAX)
+        n = JOBS_AUTO_MAX;
+    return n < most ? n : most;
 }

@@ -81,6 +81,10 @@ int command_settings(struct settings *s, const struct msg *m, struct err *e)
 int command_settings_as(struct settings *s, enum settings_reader reader, const struct msg *m,
                         struct err *e) __attribute__((warn_unused_result));
 
+/* How many threads to use: the setting jobs, else as many as the machine has processors, at most
+ * four; never more than `most`. */
+unsigned command_jobs(const struct settings *s, unsigned most);
+
 /* Sets one setting as if its flag had been given; key must be one of the table. */
 int command_set(struct settings *s, const char *key, const char *value, struct err *e)
     __attribute__((warn_unused_result));
