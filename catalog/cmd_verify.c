@@ -6,19 +6,31 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "base/text.h"
 #include "command.h"
 #include "object/secret.h"
 #include "os/time.h"
 #include "os/tty.h"
-#include "repo/verify.h"
-#include "repo/verify_backups.h"
-#include "survey.h"
+#include "verify.h"
 
 struct options {
     bool json;
+    bool fresh;
     uint64_t timeline;
+    uint32_t parts;
 };
+
+/* "1/7", or a number of parts. */
+static int take_sample(void *base, const struct opt *opt, const char *text, struct err *e)
+{
+    uint32_t *parts = &((struct options *)base)->parts;
+
+    (void)opt;
+    if (strncmp(text, "1/", 2) == 0)
+        text += 2;
+    return parse_u32(text, 1, VERIFIED_PARTS_MAX, parts, e);
+}
 
 static const struct opt options[] = {
     {.name = "json",
@@ -32,6 +44,17 @@ static const struct opt options[] = {
      .max = UINT32_MAX,
      .offset = offsetof(struct options, timeline),
      .help = "read back the WAL of this timeline only, and no base backup"},
+    {.name = "sample",
+     .kind = OPT_CALL,
+     .arg = "1/N",
+     .offset = offsetof(struct options, parts),
+     .call = take_sample,
+     .help = "read one part of N, the one that was not read for the longest time: N runs read "
+             "everything"},
+    {.name = "fresh",
+     .kind = OPT_FLAG,
+     .offset = offsetof(struct options, fresh),
+     .help = "begin anew also where an interrupted run could be gone on with"},
 };
 
 static const struct opt_program program = {
@@ -42,6 +65,9 @@ static const struct opt_program program = {
     .examples =
         "walden verify                                 with the keys of the configuration\n"
         "walden verify --secret-key /mnt/stick/recovery.key   all the way, where it is sealed\n"
+        "walden verify --sample 1/7                    a seventh, the part that is due; for a "
+        "daily "
+        "or weekly job\n"
         "walden verify --timeline 3 --json\n",
     .exits = "0    all that could be read with the keys here is sound\n"
              "1    damage, a hole or another problem was found\n"
@@ -56,235 +82,253 @@ static const struct opt_program program = {
 enum { PATIENCE_US = 2 * 1000 * 1000, EVERY_US = 200 * 1000 };
 
 struct progress {
-    int64_t next; /* on the monotonic clock */
+    const struct verify_result *result;
+    const char *what; /* the phase in hand */
+    int64_t began;    /* of the phase, on the monotonic clock */
+    uint64_t from;    /* done and bytes then */
+    uint64_t from_bytes;
+    int64_t next;
     bool shown;
 };
 
-/* What was read back. */
-struct result {
-    struct verify wal;
-    struct verify_backups backups;
-};
+/* "85.0 MB/s, about 2min left" */
+static void show_rate(char *out, size_t cap, const struct progress *p, int64_t now, uint64_t done,
+                      uint64_t total, uint64_t bytes)
+{
+    uint64_t took = (uint64_t)(now - p->began);
+    char rate[SURVEY_SIZE_MAX];
+    char left[TEXT_SIZE_MAX];
 
-static void show_share(struct progress *p, const char *what, uint64_t done, uint64_t total)
+    out[0] = '\0';
+    if (took < PATIENCE_US || done <= p->from)
+        return;
+    survey_size(rate, (bytes - p->from_bytes) * 1000 / (took / 1000));
+    text_duration(left, took / 1000 * (total - done) / (done - p->from) / 1000 * 1000000 + 1000000);
+    (void)snprintf(out, cap, ", %s/s, about %s left", rate, left);
+}
+
+static void show_share(struct progress *p, const char *what, uint64_t done, uint64_t total,
+                       uint64_t bytes)
 {
     int64_t now = os_mono_us();
+    char rate[96];
 
+    if (p->what == NULL || strcmp(p->what, what) != 0) {
+        p->what = what;
+        p->began = now;
+        p->from = done;
+        p->from_bytes = bytes;
+    }
     if (now < p->next)
         return;
     p->next = now + EVERY_US;
     p->shown = true;
-    fprintf(stderr, "\rwalden verify: %llu of %llu %s (%u %%)    ", (unsigned long long)done,
-            (unsigned long long)total, what, (unsigned)(total == 0 ? 100 : done * 100 / total));
+    show_rate(rate, sizeof rate, p, now, done, total, bytes);
+    fprintf(stderr, "\rwalden verify: %llu of %llu %s (%u %%)%s    ", (unsigned long long)done,
+            (unsigned long long)total, what, (unsigned)(total == 0 ? 100 : done * 100 / total),
+            rate);
 }
 
 static void show_progress(void *arg, uint64_t done, uint64_t total)
 {
-    show_share(arg, "WAL objects", done, total);
+    struct progress *p = arg;
+
+    show_share(p, "WAL objects", done, total, p->result->wal.bytes);
 }
 
-static void show_backup_progress(void *arg, const char *what, uint64_t done, uint64_t total)
+static void show_backup_progress(void *arg, const char *what, uint64_t done, uint64_t total,
+                                 uint64_t bytes)
 {
-    show_share(arg, what, done, total);
+    show_share(arg, what, done, total, bytes);
 }
 
 static void end_progress(const struct progress *p)
 {
     if (p->shown)
-        fprintf(stderr, "\r%60s\r", "");
+        fprintf(stderr, "\r%79s\r", "");
 }
 
-/* --- the result --- */
+/* --- one lineage --- */
 
-/* Objects whose content was proven, and those of which only the stored bytes were. */
-static uint64_t content_of(const struct result *r)
+struct reading {
+    struct survey *survey;
+    const struct settings *settings;
+    const struct options *mine;
+    struct verify_result *result;
+    struct progress progress;
+};
+
+/* The threads begin with the first segment and end with the last. */
+static int begin_segments(void *arg, const struct coverage *c, struct err *e)
 {
-    return r->wal.content + r->backups.packs_content + r->backups.rebuilt;
-}
+    struct reading *rd = arg;
+    struct verify *v = &rd->result->wal;
+    struct verify_ahead_how how = {.repo = &rd->survey->repo,
+                                   .cover = c,
+                                   .log = v->log,
+                                   .part = v->part,
+                                   .timeline = (tli_t)rd->mine->timeline,
+                                   .jobs = command_jobs(rd->settings, VERIFY_AHEAD_MAX)};
 
-static uint64_t stored_of(const struct result *r)
-{
-    return r->wal.only_stored + r->backups.packs_stored + r->backups.whole - r->backups.rebuilt;
-}
-
-static const char *level_of(const struct result *r)
-{
-    if (stored_of(r) == 0)
-        return content_of(r) == 0 ? "none" : "content";
-    return content_of(r) == 0 ? "stored" : "mixed";
-}
-
-static int show_backups(const struct verify_backups *v, struct buf *out, struct err *e)
-{
-    char size[SURVEY_SIZE_MAX];
-
-    survey_size(size, v->bytes);
-    if (v->rebuilt > 0 &&
-        buf_fmt(
-            out, e,
-            "rebuilt: %llu base backup%s, %llu files, %s; every checksum is that of the server\n",
-            (unsigned long long)v->rebuilt, v->rebuilt == 1 ? "" : "s",
-            (unsigned long long)v->files, size) != 0)
-        return -1;
-    if (v->bad_entries == 0)
+    verify_ahead_stop(v->ahead);
+    v->ahead = NULL;
+    if (c == NULL || how.jobs < 2)
         return 0;
-    if (v->unrecorded[0] == '\0')
-        return buf_fmt(out, e,
-                       "damaged pack entries: %llu; they are on record, and the next base backup "
-                       "stores their pages afresh\n",
-                       (unsigned long long)v->bad_entries);
-    return buf_fmt(out, e,
-                   "damaged pack entries: %llu, not put on record here: %s\n"
-                   "run \"walden verify\" on the host that takes the backups, as the user who owns "
-                   "the repository, so that the next one stores their pages afresh\n",
-                   (unsigned long long)v->bad_entries, v->unrecorded);
+    v->ahead = verify_ahead_start(&how, e);
+    return v->ahead == NULL ? -1 : 0;
 }
 
-static int show_level(const struct result *r, struct buf *out, struct err *e)
+static int deep(void *arg, const struct scan_object *o, struct wal_summary *found, struct err *e)
 {
-    char size[SURVEY_SIZE_MAX];
-
-    survey_size(size, r->wal.bytes);
-    if (r->wal.content > 0 &&
-        buf_fmt(out, e, "read back whole: %llu objects, %s; every WAL record was checked\n",
-                (unsigned long long)r->wal.content, size) != 0)
-        return -1;
-    if (show_backups(&r->backups, out, e) != 0)
-        return -1;
-    if (stored_of(r) == 0)
-        return 0;
-    return buf_fmt(out, e,
-                   "proven by digest and signature only: %llu objects; without a secret key "
-                   "nobody can look inside (--secret-key)\n",
-                   (unsigned long long)stored_of(r));
+    return verify_object(&((struct reading *)arg)->result->wal, o, found, e);
 }
 
-static int print_text(const struct survey *s, const struct result *r, struct err *e)
+/* What is read, and what a run before this one has read of it. */
+static int prepare(struct reading *rd, struct survey_lineage *l, struct verify_run *run,
+                   struct err *e)
 {
-    size_t problems = survey_problems(s);
-    struct buf b;
-    int rc;
-
-    buf_init(&b, SURVEY_TEXT_MAX);
-    rc = survey_show_repo(s, &b, e);
-    for (size_t i = 0; rc == 0 && i < s->lineages.n; i++) {
-        rc = survey_show_lineage(&s->lineages.v[i], &b, e);
-        if (rc == 0)
-            rc = survey_show_problems(&s->lineages.v[i], &b, e);
-    }
-    if (rc == 0)
-        rc = buf_str(&b, "\n", e);
-    if (rc == 0)
-        rc = show_level(r, &b, e);
-    if (rc == 0)
-        rc = problems == 0
-                 ? buf_str(&b,
-                           content_of(r) + stored_of(r) == 0 ? "there is nothing to read\n"
-                                                             : "no problem was found\n",
-                           e)
-                 : buf_fmt(&b, e, "%zu problem%s\n", problems, problems == 1 ? "" : "s");
-    if (rc == 0)
-        rc = command_print(buf_text(&b), b.len, e);
-    buf_fini(&b);
-    return rc;
-}
-
-static void json_backups(struct json_out *j, const struct verify_backups *v)
-{
-    json_object(j, "backups");
-    json_num(j, "looked_at", v->backups);
-    json_num(j, "whole", v->whole);
-    json_num(j, "rebuilt", v->rebuilt);
-    json_num(j, "files", v->files);
-    json_num(j, "bytes", v->bytes);
-    json_num(j, "packs", v->packs_content + v->packs_stored);
-    json_num(j, "pack_bytes", v->pack_bytes);
-    json_num(j, "damaged_entries", v->bad_entries);
-    json_num(j, "recorded_entries", v->recorded);
-    json_object_end(j);
-}
-
-static int print_json(const struct survey *s, const struct result *r, struct err *e)
-{
-    struct json_out j;
-    struct buf b;
-    int rc;
-
-    buf_init(&b, SURVEY_TEXT_MAX);
-    json_begin(&j, &b, survey_flush, NULL);
-    json_object(&j, NULL);
-    json_num(&j, "schema", SURVEY_SCHEMA);
-    survey_json_repo(s, &j);
-    json_str(&j, "level", level_of(r));
-    json_num(&j, "proven_content", content_of(r));
-    json_num(&j, "proven_stored", stored_of(r));
-    json_num(&j, "content_bytes", r->wal.bytes + r->backups.bytes);
-    json_backups(&j, &r->backups);
-    survey_json_problems(s, &j);
-    json_object_end(&j);
-    rc = json_end(&j, e);
-    buf_fini(&b);
-    return rc;
-}
-
-static int read_lineage(struct survey *s, const struct settings *settings,
-                        const struct options *mine, struct survey_lineage *l, struct result *r,
-                        struct progress *progress, struct err *e)
-{
-    bool shown = os_tty_is(STDERR_FILENO) && !mine->json;
-    struct scan_how wal = {.timeline = (tli_t)mine->timeline,
-                           .deep = verify_object,
-                           .arg = &r->wal,
-                           .progress = shown ? show_progress : NULL,
-                           .progress_arg = progress};
-    struct verify_backups_how backups = {.repo = &s->repo,
-                                         .list = &l->backups,
-                                         .problems = &l->scan.problems,
-                                         .scratch = &s->reader,
-                                         .progress = shown ? show_backup_progress : NULL,
-                                         .arg = progress};
+    struct survey *s = rd->survey;
+    struct verify_result *r = rd->result;
+    bool content = !s->repo.marker.sealed || s->repo.has_secret;
+    struct err why = {0};
 
     r->wal.system_id = l->system_id;
-    if (survey_scan(s, settings, l, &wal, e) != 0)
-        return -1;
-    if (l->major == 0 || mine->timeline != 0)
+    r->wal.part = (struct verify_part){1, 1};
+    r->wal.wal.n = 0;
+    r->wal.log = NULL;
+    /* What is wrong with the lineage is said by the survey. */
+    if (repo_use_lineage(&s->repo, rd->settings, l->cluster, l->system_id, &why) != 0)
         return 0;
-    return verify_backups(&r->backups, &backups, e);
+    if (verify_choose(run, s, rd->mine->parts, e) != 0)
+        return -1;
+    r->wal.part = (struct verify_part){run->record.part, run->record.parts};
+    if (rd->mine->timeline != 0)
+        return 0;
+    r->wal.log = &r->log;
+    return verify_log_open(&r->log, &s->repo, rd->settings->state_dir, &r->wal.part, content,
+                           rd->mine->fresh, e);
 }
 
-static int read_all(struct survey *s, const struct settings *settings, const struct options *mine,
-                    struct result *r, struct err *e)
+static int read_packs(struct reading *rd, struct survey_lineage *l, struct verify_run *run,
+                      struct err *e)
 {
-    struct progress progress = {.next = os_mono_us() + PATIENCE_US};
+    struct verify_result *r = rd->result;
+    bool shown = os_tty_is(STDERR_FILENO) && !rd->mine->json;
+    struct verify_backups_how how = {.repo = &rd->survey->repo,
+                                     .list = &l->backups,
+                                     .problems = &l->scan.problems,
+                                     .scratch = &rd->survey->reader,
+                                     .part = r->wal.part,
+                                     .log = r->wal.log,
+                                     .verdicts = &run->record.backups,
+                                     .progress = shown ? show_backup_progress : NULL,
+                                     .arg = &rd->progress};
+
+    return verify_backups(&r->backups, &how, e);
+}
+
+static int read_objects(struct reading *rd, struct survey_lineage *l, struct verify_run *run,
+                        struct err *e)
+{
+    struct verify_result *r = rd->result;
+    bool shown = os_tty_is(STDERR_FILENO) && !rd->mine->json;
+    struct scan_how wal = {.timeline = (tli_t)rd->mine->timeline,
+                           .deep = deep,
+                           .arg = rd,
+                           .begin = begin_segments,
+                           .progress = shown ? show_progress : NULL,
+                           .progress_arg = &rd->progress};
+    struct verify_count before = verify_counted(r);
+    uint64_t resumed = r->wal.resumed + r->backups.resumed;
+    int rc = survey_scan(rd->survey, rd->settings, l, &wal, e);
+
+    verify_ahead_stop(r->wal.ahead);
+    r->wal.ahead = NULL;
+    if (rc != 0 || l->major == 0)
+        return rc;
+    if (rd->mine->timeline != 0) {
+        (void)snprintf(run->unrecorded, sizeof run->unrecorded, "only one timeline was read");
+        return 0;
+    }
+    if (read_packs(rd, l, run, e) != 0)
+        return -1;
+    run->resumed = r->wal.resumed + r->backups.resumed - resumed;
+    if (verify_record(run, rd->survey, l, &before, r, e) != 0)
+        return -1;
+    verify_log_done(&r->log);
+    return 0;
+}
+
+static int read_lineage(struct reading *rd, struct survey_lineage *l, struct err *e)
+{
+    struct verify_result *r = rd->result;
+    struct verify_run *run = verify_runs_add(&r->runs, e);
+    int rc;
+
+    if (run == NULL)
+        return -1;
+    verified_init(&run->record);
+    (void)snprintf(run->cluster, sizeof run->cluster, "%s", l->cluster);
+    (void)snprintf(run->unrecorded, sizeof run->unrecorded, "it cannot be read");
+    run->system_id = l->system_id;
+    run->record.start = run->record.end = os_real_us();
+    rc = prepare(rd, l, run, e);
+    if (rc == 0 && r->log.resumed)
+        run->record.start = r->log.start;
+    if (rc == 0)
+        rc = read_objects(rd, l, run, e);
+    if (rc != 0 && e->code == ERR_INTERRUPTED)
+        (void)err_hint(e, r->log.open
+                              ? "The same command goes on where this one stopped."
+                              : "The next run begins anew; with a state_dir it would go on.");
+    verify_log_close(&r->log);
+    return rc;
+}
+
+static int read_all(struct reading *rd, struct err *e)
+{
+    struct survey *s = rd->survey;
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < s->lineages.n; i++)
-        rc = read_lineage(s, settings, mine, &s->lineages.v[i], r, &progress, e);
-    end_progress(&progress);
+        rc = read_lineage(rd, &s->lineages.v[i], e);
+    end_progress(&rd->progress);
     if (rc == 0)
-        rc = mine->json ? print_json(s, r, e) : print_text(s, r, e);
+        rc = rd->mine->json ? verify_print_json(s, rd->result, e) : verify_print(s, rd->result, e);
     return rc;
+}
+
+static void result_fini(struct verify_result *r)
+{
+    verify_fini(&r->wal);
+    for (size_t i = 0; i < r->runs.n; i++)
+        verified_fini(&r->runs.v[i].record);
+    verify_runs_fini(&r->runs);
 }
 
 /* The exit status, or -1 with *e. */
 static int verify(const struct settings *settings, const struct options *mine, struct err *e)
 {
-    struct survey *s = calloc(1, sizeof *s);
-    struct result *r = calloc(1, sizeof *r);
+    struct reading rd = {.survey = calloc(1, sizeof *rd.survey),
+                         .settings = settings,
+                         .mine = mine,
+                         .result = calloc(1, sizeof *rd.result)};
     int rc = -1;
 
-    if (s == NULL || r == NULL) {
+    rd.progress = (struct progress){.result = rd.result, .next = os_mono_us() + PATIENCE_US};
+    if (rd.survey == NULL || rd.result == NULL) {
         (void)err_set(e, ERR_NOMEM, "no memory to read the repository with");
-    } else if (secret_start(e) == 0 && survey_open(s, settings, e) == 0) {
-        verify_init(&r->wal, 0);
-        rc = read_all(s, settings, mine, r, e);
+    } else if (secret_start(e) == 0 && survey_open(rd.survey, settings, e) == 0) {
+        verify_init(&rd.result->wal, 0);
+        verify_runs_init(&rd.result->runs, SURVEY_MAX);
+        rc = read_all(&rd, e);
         if (rc == 0)
-            rc = survey_problems(s) == 0 ? STATUS_OK : STATUS_PROBLEM;
-        verify_fini(&r->wal);
-        survey_close(s);
+            rc = survey_problems(rd.survey) == 0 ? STATUS_OK : STATUS_PROBLEM;
+        result_fini(rd.result);
+        survey_close(rd.survey);
     }
-    free(r);
-    free(s);
+    free(rd.result);
+    free(rd.survey);
     return rc;
 }
 
@@ -292,7 +336,7 @@ int cmd_verify(int argc, char **argv)
 {
     const struct msg m = {program.name, MSG_NORMAL};
     struct settings settings;
-    struct options mine = {0};
+    struct options mine = {.parts = 1};
     struct opt_set sets[2];
     struct opt_args args;
     struct err e = {0};

@@ -469,6 +469,8 @@ static int read_segments(struct run *run, struct err *e)
 {
     struct coverage *c = &run->scan->cover;
 
+    if (run->how->begin != NULL && run->how->begin(run->how->arg, c, e) != 0)
+        return -1;
     for (size_t k = 0; k < c->timelines.n; k++) {
         const struct coverage_timeline *t = &c->timelines.v[k];
 
@@ -480,7 +482,7 @@ static int read_segments(struct run *run, struct err *e)
             if (read_segment(run, &c->rows.v[i], e) != 0)
                 return -1;
     }
-    return 0;
+    return run->how->begin == NULL ? 0 : run->how->begin(run->how->arg, NULL, e);
 }
 
 /* --- partials and backup histories --- */

@@ -70,6 +70,9 @@ struct scan_how {
     tli_t timeline; /* look into this one only (0: all); the others are only listed */
     scan_deep_fn deep;
     void *arg;
+    /* Told which segments will be read back, by timeline and number, before the first of them is,
+       and behind the last (c NULL); may be NULL. */
+    int (*begin)(void *arg, const struct coverage *c, struct err *e);
     void (*progress)(void *arg, uint64_t done, uint64_t total); /* may be NULL */
     void *progress_arg;
 };

@@ -1,5 +1,6 @@
 #include "repo/verify.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,16 +11,17 @@
 
 void verify_init(struct verify *v, uint64_t system_id)
 {
+    memset(v, 0, offsetof(struct verify, text));
     v->system_id = system_id;
-    v->content = 0;
-    v->only_stored = 0;
-    v->bytes = 0;
+    v->part = (struct verify_part){1, 1};
+    verified_wals_init(&v->wal, COVERAGE_TIMELINES_MAX);
     buf_init(&v->text, WAL_PUT_TEXT_MAX);
 }
 
 void verify_fini(struct verify *v)
 {
     buf_fini(&v->text);
+    verified_wals_fini(&v->wal);
 }
 
 /* --- the end of a chain that walks, and of one that gathers a text --- */
@@ -152,7 +154,7 @@ static int check_metadata(struct verify *v, const struct scan_object *o,
 /* The WAL is read with lib/pg's walker, as when it was archived.  What it refuses now it did not
  * refuse then, so the object does not hold what was archived. */
 static int read_wal(struct verify *v, const struct scan_object *o, struct wal_summary *found,
-                    struct err *e)
+                    uint64_t *bytes, struct err *e)
 {
     const struct frame_tail *t = &o->reader->tail;
     struct walk_sink end = {.walk = &v->walk};
@@ -168,7 +170,7 @@ static int read_wal(struct verify *v, const struct scan_object *o, struct wal_su
             e->code = ERR_DAMAGED;
         return -1;
     }
-    v->bytes += t->plain_size;
+    *bytes = t->plain_size;
     rc = compare_facts(o, o->facts, &now.facts, e);
     if (rc == 0)
         rc = check_metadata(v, o, found, e);
@@ -206,7 +208,7 @@ static int compare_history(struct verify *v, const struct scan_object *o, struct
     return rc;
 }
 
-static int read_text(struct verify *v, const struct scan_object *o, struct err *e)
+static int read_text(struct verify *v, const struct scan_object *o, uint64_t *bytes, struct err *e)
 {
     struct text_sink end = {.text = &v->text};
 
@@ -214,21 +216,72 @@ static int read_text(struct verify *v, const struct scan_object *o, struct err *
     sink_init(&end.sink, &text_ops, PHASE_DELIVER);
     if (object_content(o->reader, &end.sink, e) != 0)
         return -1;
-    v->bytes += v->text.len;
+    *bytes = v->text.len;
     return o->name->kind == WALNAME_HISTORY ? compare_history(v, o, e) : 0;
+}
+
+int verify_read(struct verify *v, const struct scan_object *o, struct wal_summary *found,
+                uint64_t *bytes, struct err *e)
+{
+    *bytes = o->reader->source->size;
+    if (!object_can_read(o->reader))
+        return object_check_stored(o->reader, e);
+    return o->facts != NULL ? read_wal(v, o, found, bytes, e) : read_text(v, o, bytes, e);
+}
+
+/* --- what counts --- */
+
+static bool is_due(const struct verify *v, const struct scan_object *o)
+{
+    uint64_t segno;
+
+    if (o->name->kind == WALNAME_SEGMENT &&
+        walname_segno(o->name, o->reader->head.segment_size, &segno))
+        return verify_part_number(&v->part, segno);
+    return verify_part_rest(&v->part);
+}
+
+static int count(struct verify *v, const struct scan_object *o, uint64_t bytes, struct err *e)
+{
+    bool content = object_can_read(o->reader);
+    uint8_t level = content ? VERIFIED_RECORDS : VERIFIED_STORED;
+    struct verified_wal *w = v->wal.n == 0 ? NULL : &v->wal.v[v->wal.n - 1];
+
+    v->content += content ? 1 : 0;
+    v->only_stored += content ? 0 : 1;
+    v->bytes += bytes;
+    if (o->name->kind != WALNAME_SEGMENT)
+        return 0;
+    if (w == NULL || w->tli != o->name->tli) { /* they come by timeline */
+        w = verified_wals_add(&v->wal, e);
+        if (w == NULL)
+            return -1;
+        w->tli = o->name->tli;
+        w->level = level;
+    }
+    w->level = level < w->level ? level : w->level;
+    w->segments++;
+    return 0;
 }
 
 int verify_object(void *arg, const struct scan_object *o, struct wal_summary *found, struct err *e)
 {
     struct verify *v = arg;
+    const char *name = o->reader->head.name;
+    uint64_t bytes;
     int rc;
 
-    if (!object_can_read(o->reader)) {
-        rc = object_check_stored(o->reader, e);
-        v->only_stored += rc == 0 ? 1 : 0;
-        return rc;
+    if (!is_due(v, o))
+        return 0;
+    if (verify_log_has(v->log, 'w', name, &bytes)) {
+        v->resumed++;
+        return count(v, o, bytes, e);
     }
-    rc = o->facts != NULL ? read_wal(v, o, found, e) : read_text(v, o, e);
-    v->content += rc >= 0 ? 1 : 0;
-    return rc;
+    rc = v->ahead == NULL ? VERIFY_AHEAD_NOT
+                          : verify_ahead_take(v->ahead, o->name, found, &bytes, e);
+    if (rc == VERIFY_AHEAD_NOT)
+        rc = verify_read(v, o, found, &bytes, e);
+    if (rc == 0)
+        verify_log_add(v->log, 'w', name, bytes);
+    return rc < 0 || count(v, o, bytes, e) == 0 ? rc : -1;
 }

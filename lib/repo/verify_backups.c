@@ -42,6 +42,7 @@ struct work {
     uint64_t files;
     uint64_t bytes;
     uint64_t bad_files;
+    bool spoiled; /* a problem of it was told */
     char shown[SHOWN_FILES * (SHOWN_PATH + 4)];
     char why[PROBLEM_TEXT_MAX / 2]; /* of the first bad file */
     char server_why[ERR_MSG_MAX];   /* what does not agree with the server's manifest */
@@ -185,6 +186,7 @@ static int tell(struct work *w, enum problem_kind kind, const char *what, const 
     (void)snprintf(text, sizeof text, "%s", what);
     (void)snprintf(consequence, sizeof consequence, "backup %s cannot be restored%s", w->label,
                    then);
+    w->spoiled = true;
     return problems_tell(w->how->problems, &one, e);
 }
 
@@ -240,44 +242,55 @@ static int read_body(struct work *w, struct err *e)
     return -1;
 }
 
-/* Without any key for the manifest: its digest, and the packs that it says are in use. */
-static int read_outside(struct work *w, struct err *e)
+/* Does it need packs that are missing or damaged, by its public part?  1, 0, -1 with *why. */
+static int is_lost(struct work *w, struct err *why)
 {
     const struct frame_tail *tail = &w->how->scratch->tail;
     struct cur items = cur_of(tail->public_part, tail->public_len);
     struct manifest_in_use use;
-    struct err why = {0};
-    bool lost = false;
-    int rc = object_check_stored(w->how->scratch, &why);
+    int lost = 0;
+    int rc;
 
-    while (rc == 0 && (rc = manifest_in_use_next(&items, &use, &why)) == 0) {
+    while ((rc = manifest_in_use_next(&items, &use, why)) == 0) {
         uint64_t pos = 0;
         uint64_t first;
         uint64_t count;
         size_t index;
 
-        if (verify_packs_find(&w->packs, use.pack, &index, e) != 0)
+        if (verify_packs_find(&w->packs, use.pack, &index, why) != 0)
             return -1;
         while (pack_range_next(&use.ranges, &pos, &first, &count)) {
             if (first + count <= PACK_PAGES_MAX &&
                 !verify_packs_lost(&w->packs, index, (uint32_t)first, (uint32_t)count))
                 continue;
-            lost = true;
+            lost = 1;
             verify_packs_used(&w->packs, index, w->number, w->label);
             break;
         }
     }
+    return rc < 0 ? -1 : lost;
+}
+
+/* Without any key for the manifest: its digest, and the packs that it says are in use.  Of a backup
+ * that is not due only the latter. */
+static int read_outside(struct work *w, bool due, struct err *e)
+{
+    struct err why = {0};
+    int rc = due ? object_check_stored(w->how->scratch, &why) : 0;
+
+    if (rc == 0)
+        rc = is_lost(w, &why);
     if (rc < 0 && !verify_goes_on(&why)) {
         *e = why;
         return -1;
     }
     if (rc < 0)
         return tell(w, PROBLEM_DAMAGED, why.msg, "; use another one", e);
-    if (lost)
+    if (rc > 0)
         return tell(w, PROBLEM_BACKUP,
                     "pages that it needs are in packs that are missing or damaged",
                     " whole; which files it costs is told where host_key or secret_key is set", e);
-    w->total->whole++;
+    w->total->whole += due ? 1 : 0;
     return 0;
 }
 
@@ -290,16 +303,59 @@ static void begin_backup(struct work *w, size_t i)
     w->bytes = 0;
     w->bad_files = 0;
     w->bad = false;
+    w->spoiled = false;
     w->shown[0] = '\0';
     w->why[0] = '\0';
     w->server_why[0] = '\0';
 }
 
+/* The verdict, for the record. */
+static int judge(struct work *w, const struct backup_item *b, bool due, struct err *e)
+{
+    struct verified_backup *v;
+    bool parts = w->how->part.parts > 1;
+
+    if (w->how->verdicts == NULL)
+        return 0;
+    v = verified_backups_add(w->how->verdicts, e);
+    if (v == NULL)
+        return -1;
+    (void)snprintf(v->label, sizeof v->label, "%s", b->label);
+    v->damaged = w->spoiled || !b->restorable;
+    v->part = parts && !(due && w->content);
+    if (w->content)
+        v->level = v->part ? VERIFIED_CONTENT : VERIFIED_RECORDS;
+    else
+        v->level = VERIFIED_STORED;
+    return 0;
+}
+
+static int read_open(struct work *w, const struct backup_item *b, bool due, struct err *e)
+{
+    uint64_t bytes = w->total->bytes;
+    uint64_t files;
+
+    if (due && verify_log_has(w->how->log, 'b', b->label, &files)) {
+        w->total->resumed++;
+        w->total->whole++;
+        w->total->rebuilt += w->content ? 1 : 0;
+        w->total->bytes += files;
+        return 0;
+    }
+    if ((due && object_can_read(w->how->scratch) ? read_body(w, e) : read_outside(w, due, e)) != 0)
+        return -1;
+    if (due && !w->spoiled)
+        verify_log_add(w->how->log, 'b', b->label, w->total->bytes - bytes);
+    return 0;
+}
+
 static int read_backup(struct work *w, size_t i, struct err *e)
 {
+    const struct backup_item *b = &w->how->list->items.v[i];
     struct repo *repo = w->how->repo;
     struct object_reader *r = w->how->scratch;
-    struct store_name name = {.kind = KIND_MANIFEST, .name = w->how->list->items.v[i].label};
+    struct store_name name = {.kind = KIND_MANIFEST, .name = b->label};
+    bool due = verify_part_name(&w->how->part, b->label);
     struct store_object o = {.fd = -1};
     struct err why = {0};
     int rc;
@@ -308,19 +364,18 @@ static int read_backup(struct work *w, size_t i, struct err *e)
     rc = repo_get(repo, &name, &o, r, &why);
     if (rc == STORE_ABSENT) /* expired since it was listed */
         return 0;
-    w->total->backups++;
+    w->total->backups += due ? 1 : 0;
     if (rc == 0) {
-        rc = object_can_read(r) ? read_body(w, e) : read_outside(w, e);
+        rc = read_open(w, b, due, e);
         object_close(r);
         store_release(&o);
-        return rc;
-    }
-    if (!verify_goes_on(&why)) {
+    } else if (!verify_goes_on(&why)) {
         *e = why;
-        return -1;
+    } else {
+        rc = tell(w, why.code == ERR_KEY ? PROBLEM_KEY : PROBLEM_DAMAGED, why.msg,
+                  "; use another one", e);
     }
-    return tell(w, why.code == ERR_KEY ? PROBLEM_KEY : PROBLEM_DAMAGED, why.msg,
-                "; use another one", e);
+    return rc == 0 ? judge(w, b, due, e) : -1;
 }
 
 /* --- the list of damaged entries --- */
@@ -343,12 +398,12 @@ static void record(struct work *w)
 
 /* --- all --- */
 
-static void tell_pack(void *arg, uint64_t done, uint64_t total)
+static void tell_pack(void *arg, uint64_t done, uint64_t total, uint64_t bytes)
 {
     const struct verify_backups_how *how = arg;
 
     if (how->progress != NULL)
-        how->progress(how->arg, "packs", done, total);
+        how->progress(how->arg, "packs", done, total, bytes);
 }
 
 static int read_all(struct work *w, struct err *e)
@@ -358,6 +413,8 @@ static int read_all(struct work *w, struct err *e)
                                      .set = &w->set,
                                      .scratch = w->how->scratch,
                                      .problems = w->how->problems,
+                                     .part = w->how->part,
+                                     .log = w->how->log,
                                      .tell = tell_pack};
     struct verify_backups_how how = *w->how;
 
@@ -366,7 +423,7 @@ static int read_all(struct work *w, struct err *e)
         return -1;
     for (size_t i = 0; i < how.list->items.n; i++) {
         if (how.progress != NULL)
-            how.progress(how.arg, "backups", i, how.list->items.n);
+            how.progress(how.arg, "backups", i, how.list->items.n, w->total->bytes);
         if (os_signal_check(e) != 0 || read_backup(w, i, e) != 0)
             return -1;
     }
@@ -377,6 +434,7 @@ static int read_all(struct work *w, struct err *e)
     w->total->packs_content += w->packs.content;
     w->total->packs_stored += w->packs.stored;
     w->total->pack_bytes += w->packs.bytes;
+    w->total->resumed += w->packs.resumed;
     return 0;
 }
 

@@ -8,6 +8,9 @@
  * that what damage costs is named all the same stored   without any key: checksums, digests and
  * signatures
  *
+ * A run over one part of n reads the part's packs, rebuilds the part's backups, and looks of the
+ * others whether they need anything that was found damaged.
+ *
  * Memory does not grow with the size of the cluster but by eight bytes per file.
  */
 #ifndef REPO_VERIFY_BACKUPS_H
@@ -19,6 +22,9 @@
 #include "repo/backup_list.h"
 #include "repo/problem.h"
 #include "repo/repo.h"
+#include "repo/verified.h"
+#include "repo/verify_log.h"
+#include "repo/verify_part.h"
 
 /* Adds up over several lineages. */
 struct verify_backups {
@@ -30,6 +36,7 @@ struct verify_backups {
     uint64_t packs_content;
     uint64_t packs_stored;
     uint64_t pack_bytes; /* stored bytes that were read */
+    uint64_t resumed;    /* packs and backups that were read by the run before */
     uint64_t bad_entries;
     uint64_t recorded;            /* of them, in the repository's list */
     char unrecorded[ERR_MSG_MAX]; /* why not, when there are any */
@@ -40,8 +47,11 @@ struct verify_backups_how {
     const struct backup_list *list;
     struct problems *problems; /* after problems_derive */
     struct object_reader *scratch;
-    /* `what` is "packs" or "backups"; may be NULL */
-    void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
+    struct verify_part part;
+    struct verify_log *log;            /* may be NULL */
+    struct verified_backups *verdicts; /* gets one of each backup, oldest first; may be NULL */
+    /* `what` is "packs" or "backups", `bytes` what was read of them so far; may be NULL */
+    void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total, uint64_t bytes);
     void *arg;
 };
 

@@ -99,8 +99,9 @@ struct check {
     struct pages_judge judge[2]; /* for plain packs, and for sealed ones */
     struct pack_scratch work;
     size_t index;
-    bool counts; /* this is the file that a restore reads */
-    bool found;  /* it was opened */
+    bool counts;  /* this is the file that a restore reads */
+    bool found;   /* it was opened */
+    bool spoiled; /* one of its files is damaged, whichever */
     uint64_t other_bad;
     struct err other_why;
     char unread[PACK_NAME_MAX]; /* the first file that could not be opened, */
@@ -234,20 +235,43 @@ static int check_file(struct check *c, const struct pack_place *place, struct er
     c->counts = !c->found;
     rc = read_file(c, p, file, e);
     c->found = true;
+    c->spoiled = c->spoiled || c->other_bad > 0;
     if (rc == 0 && c->other_bad > 0)
         rc = tell_copy(c->how->problems, file, &c->other_why, elsewhere, e);
     pack_close(p);
     return rc;
 }
 
+static bool reads_content(const struct repo *repo)
+{
+    return !repo->marker.sealed || repo->has_secret;
+}
+
 static int check_pack(struct check *c, struct err *e)
 {
     const struct pack_set *set = c->how->set;
-    const uint8_t *id = c->v->list.v[c->index].id;
+    struct verify_pack *mine = &c->v->list.v[c->index];
+    const uint8_t *id = mine->id;
+    uint64_t before = c->v->bytes;
+    uint64_t bytes;
+    char name[PACK_NAME_MAX];
     size_t n;
     const struct pack_place *places = pack_set_places(set, id, &n);
 
+    pack_name(name, id, false);
+    if (!verify_part_name(&c->how->part, name)) {
+        mine->pages = UINT32_MAX;
+        return 0;
+    }
+    if (verify_log_has(c->how->log, 'p', name, &bytes)) {
+        mine->pages = UINT32_MAX;
+        c->v->resumed++;
+        c->v->bytes += bytes;
+        *(reads_content(c->how->repo) ? &c->v->content : &c->v->stored) += 1;
+        return 0;
+    }
     c->found = false;
+    c->spoiled = false;
     err_clear(&c->unread_why);
     if (os_signal_check(e) != 0 ||
         (pack_set_direct(set, id) != NULL && check_file(c, NULL, e) != 0))
@@ -259,6 +283,8 @@ static int check_pack(struct check *c, struct err *e)
         (void)fault_of(c->v, c->index, &c->unread_why);
         return 0;
     }
+    if (mine->fault == 0 && c->unread_why.code == ERR_NONE && !c->spoiled)
+        verify_log_add(c->how->log, 'p', name, c->v->bytes - before);
     /* A file that is gone, of which another holds the pages, was compacted meanwhile. */
     if (c->unread_why.code == ERR_NONE || c->unread_why.code == ERR_HOLE)
         return 0;
@@ -381,7 +407,7 @@ int verify_packs_read(struct verify_packs *v, const struct verify_packs_how *how
             goto out;
     for (c->index = 0; c->index < v->sorted; c->index++) {
         if (how->tell != NULL)
-            how->tell(how->arg, c->index, v->sorted);
+            how->tell(how->arg, c->index, v->sorted, v->bytes);
         if (check_pack(c, e) != 0)
             goto out;
     }

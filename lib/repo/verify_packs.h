@@ -18,6 +18,8 @@
 #include "repo/pack_damage.h"
 #include "repo/pack_set.h"
 #include "repo/problem.h"
+#include "repo/verify_log.h"
+#include "repo/verify_part.h"
 
 enum {
     VERIFY_FAULTS_MAX = 4000, /* packs with a fault that are described */
@@ -44,7 +46,7 @@ VEC_DECLARE(verify_faults, struct verify_fault);
 
 struct verify_pack {
     uint8_t id[PACK_ID];
-    uint32_t pages; /* 0: it cannot be read */
+    uint32_t pages; /* 0: it cannot be read; UINT32_MAX: it was not read by this run */
     uint32_t fault; /* index + 1; UINT32_MAX: too many to describe */
     struct manifest_bits bad;
 };
@@ -59,25 +61,28 @@ struct verify_packs {
     uint64_t bad_entries;
     uint64_t content; /* packs read to that level */
     uint64_t stored;  /* checksums only */
+    uint64_t resumed; /* of both, read by the run before */
     uint64_t bytes;
 };
 
 /* Told before each pack. */
-typedef void (*verify_tell)(void *arg, uint64_t done, uint64_t total);
+typedef void (*verify_tell)(void *arg, uint64_t done, uint64_t total, uint64_t bytes);
 
 struct verify_packs_how {
     struct repo *repo;
     const struct pack_set *set;
     struct object_reader *scratch;
     struct problems *problems;
-    verify_tell tell; /* may be NULL */
+    struct verify_part part;
+    struct verify_log *log; /* may be NULL */
+    verify_tell tell;       /* may be NULL */
     void *arg;
 };
 
 void verify_packs_init(struct verify_packs *v);
 void verify_packs_fini(struct verify_packs *v);
 
-/* Reads all packs.  0, or -1 for what ends the verification. */
+/* Reads all packs that are due.  0, or -1 for what ends the verification. */
 int verify_packs_read(struct verify_packs *v, const struct verify_packs_how *how, struct err *e)
     __attribute__((warn_unused_result));
 
