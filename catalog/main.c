@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"expire", cmd_expire, "remove backups and WAL that no rule keeps, with a reason for each"},
     {"keep", cmd_keep, "pin a backup, so that it never expires; list and release pins"},
     {"export", cmd_export, "write a backup as plain files, for stock PostgreSQL"},
+    {"check", cmd_check, "say whether all is well, what is not, and what to type next"},
     {"verify", cmd_verify, "read everything back and check every WAL record"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };

@@ -148,6 +148,20 @@ int store_has(struct store *s, const struct store_lineage *l, const struct store
     return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
 }
 
+int store_stored_at(struct store *s, const struct store_lineage *l, const struct store_name *n,
+                    int64_t *time, struct err *e)
+{
+    char path[STORE_PATH_MAX];
+    struct stat st;
+    int rc;
+
+    store_show(l, n, path);
+    rc = os_root_stat(&s->root, path, &st, e);
+    if (rc == 0)
+        *time = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+    return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
+}
+
 static void text_dir(const struct store_lineage *l, char out[STORE_PATH_MAX])
 {
     if (l == NULL)

@@ -70,6 +70,10 @@ void store_release(struct store_object *o);
 int store_has(struct store *s, const struct store_lineage *l, const struct store_name *n,
               struct err *e) __attribute__((warn_unused_result));
 
+/* When the place got it, by its own clock, in microseconds since 1970.  0, STORE_ABSENT, -1. */
+int store_stored_at(struct store *s, const struct store_lineage *l, const struct store_name *n,
+                    int64_t *time, struct err *e) __attribute__((warn_unused_result));
+
 /* The small text files: the marker (l NULL), a lineage's `cluster` and `sealed`.  *text is freed
  * by the caller.  0, STORE_ABSENT, -1. */
 int store_get_text(struct store *s, const struct store_lineage *l, const char *file, char **text,

@@ -597,6 +597,22 @@ bool verified_sweep(const struct verified_list *l, int64_t *time, uint8_t *level
     return found;
 }
 
+uint64_t verified_open(const struct verified_list *l)
+{
+    uint64_t open = 0;
+
+    for (size_t i = l->records.n; i > 0; i--) {
+        const struct verified *v = &l->records.v[i - 1];
+
+        /* A later run over the same part, or everything, had the last word. */
+        if (v == newest_part(l, v->part, v->parts))
+            open += v->damaged;
+        if (v->parts == 1)
+            break;
+    }
+    return open;
+}
+
 uint32_t verified_due(const struct verified_list *l, uint32_t parts)
 {
     uint32_t due = 1;

@@ -119,6 +119,10 @@ struct verified_verdict verified_of(const struct verified_list *l, const char *l
  * newest runs over all parts.  *level is the least of them.  False: never. */
 bool verified_sweep(const struct verified_list *l, int64_t *time, uint8_t *level);
 
+/* Findings that are still open: those of the newest run over everything, or over each part of its
+ * division, whichever was later. */
+uint64_t verified_open(const struct verified_list *l);
+
 /* Which of n parts is due: the one that was not read for the longest time, 1 at first. */
 uint32_t verified_due(const struct verified_list *l, uint32_t parts);
 
