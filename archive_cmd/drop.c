@@ -6,6 +6,7 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "os/proc.h"
 #include "os/publish.h"
 #include "os/time.h"
 
@@ -59,7 +60,7 @@ int drop(const struct settings *s, const char *path, const struct msg *msg, stru
         return -1;
     }
     err_clear(e);
-    if (record(s->state_dir, name, trouble.msg, e) != 0)
+    if (os_become_owner(s->state_dir, e) < 0 || record(s->state_dir, name, trouble.msg, e) != 0)
         return err_context(e, "could not record that \"%s\" is dropped (%s)", name, trouble.msg);
     msg_warn(
         msg,

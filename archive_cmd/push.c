@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "object/secret.h"
 #include "os/file.h"
+#include "os/proc.h"
 #include "os/time.h"
 #include "os/watch.h"
 #include "repo/repo.h"
@@ -37,7 +38,9 @@ static int work(void *arg, struct err *e)
     struct wal_put_report report;
     int rc;
 
-    if (secret_start(e) != 0 || repo_open(&repo, t->settings, REPO_WRITE, e) != 0)
+    /* Called by hand as root, it must leave nothing there that the server cannot use. */
+    if (os_become_owner(t->settings->repo, e) < 0 || secret_start(e) != 0 ||
+        repo_open(&repo, t->settings, REPO_WRITE, e) != 0)
         return 1;
     rc = wal_put(&put, &repo, t->path, t->settings->compression == SETTINGS_LZ4, &report, e);
     repo_close(&repo);

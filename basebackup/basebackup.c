@@ -157,16 +157,11 @@ static int status_of(const struct err *e)
 /* What root writes, the server's hooks could not read: root becomes the repository's owner. */
 static int leave_root(const struct settings *s, const struct msg *m, struct err *e)
 {
-    struct stat st;
-    int rc;
+    int rc = os_become_owner(s->repo, e); /* that it is not there is said later */
 
-    if (os_uid() != 0)
-        return 0;
-    rc = os_stat(s->repo, &st, e);
-    if (rc != 0 || st.st_uid == 0)
-        return rc < 0 ? -1 : 0; /* that it is not there is said later */
-    msg_detail(m, "working as user %lu, who owns the repository", (unsigned long)st.st_uid);
-    return os_become(st.st_uid, st.st_gid, e);
+    if (rc > 0)
+        msg_detail(m, "working as the user who owns the repository");
+    return rc < 0 ? -1 : 0;
 }
 
 static int backup(struct settings *s, const struct backup_options *mine, const struct msg *m,

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "object/record.h"
 #include "os/file.h"
+#include "os/proc.h"
 
 static void set_name(char out[KEY_NAME_MAX + 1], const char *name)
 {
@@ -46,6 +47,7 @@ void key_recovery_new(struct key_recovery *k, const uint8_t repo_id[16], const c
 {
     uint8_t secret[SECRET_SIGN];
 
+    os_hide_memory();
     memset(k, 0, sizeof *k);
     memcpy(k->repo_id, repo_id, 16);
     set_name(k->name, name);
@@ -234,8 +236,10 @@ int key_recovery_load(struct key_recovery *k, const char *path, struct err *e)
 {
     char *text = NULL;
     size_t len = 0;
-    int rc = os_read_secret(path, KEY_FILE_MAX, &text, &len, e);
+    int rc;
 
+    os_hide_memory(); /* before there is anything to see */
+    rc = os_read_secret(path, KEY_FILE_MAX, &text, &len, e);
     if (rc > 0)
         rc = absent(path, "secret key", e);
     if (rc == 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "os/proc.h"
 
 static const uint8_t zero_nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
 
@@ -11,6 +12,7 @@ int secret_start(struct err *e)
 {
     if (sodium_init() < 0)
         return err_set(e, ERR_INTERNAL, "could not start the cryptographic library");
+    os_keep_secrets();
     return 0;
 }
 

@@ -11,6 +11,15 @@
 #include "os/signal.h"
 #include "os/time.h"
 
+/* A leak checker is a process that looks into our memory. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LEAK_CHECKED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LEAK_CHECKED
+#endif
+#endif
+
 /* No sleep is longer than this: a signal that comes just before it is then still seen soon. */
 enum { LOOK_US = 500 * 1000, FINI_US = 1000 * 1000 };
 
@@ -21,6 +30,10 @@ struct failure {
     enum stage stage;
     int errnum;
 };
+
+/* The soft limit of core dumps from before os_keep_secrets. */
+static uint64_t core_limit;
+static bool keeps_secrets;
 
 static _Noreturn void give_up(int report, enum stage stage)
 {
@@ -81,6 +94,8 @@ static _Noreturn void be_child(const struct os_proc_spec *spec, const int theirs
     }
     if (spec->cwd != NULL && os_sys->chdir(spec->cwd) != 0)
         give_up(report, AT_CWD);
+    if (keeps_secrets) /* ours, not the program's */
+        (void)os_sys->core_limit(&core_limit, NULL);
     /* execvpe wants them without const, though it changes nothing. */
     memcpy(&argv, &spec->argv, sizeof argv);
     memcpy(&env, &spec->env, sizeof env);
@@ -326,9 +341,47 @@ bool os_proc_alive(pid_t pid)
 
 int os_become(uid_t uid, gid_t gid, struct err *err)
 {
+    pid_t parent = os_sys->getppid();
+    int death = 0;
+
+    if (os_sys->prctl(PR_GET_PDEATHSIG, (unsigned long)(uintptr_t)&death) != 0)
+        death = 0;
     if (os_sys->become(uid, gid) != 0)
         return err_sys(err, errno, "could not become user %ld, group %ld", (long)uid, (long)gid);
     if (os_sys->geteuid() != uid || os_sys->getegid() != gid)
         return err_set(err, ERR_INTERNAL, "could not become user %ld", (long)uid);
+    if (death == 0)
+        return 0;
+    (void)os_sys->prctl(PR_SET_PDEATHSIG, (unsigned long)death); /* it was valid before */
+    if (os_sys->getppid() != parent)
+        return err_set(err, ERR_INTERRUPTED, "the process that started this one is gone");
     return 0;
+}
+
+int os_become_owner(const char *path, struct err *err)
+{
+    struct stat st;
+    int rc;
+
+    if (os_sys->geteuid() != 0)
+        return 0;
+    rc = os_stat(path, &st, err);
+    if (rc != 0 || st.st_uid == 0)
+        return rc < 0 ? -1 : 0;
+    return os_become(st.st_uid, st.st_gid, err) == 0 ? 1 : -1;
+}
+
+void os_keep_secrets(void)
+{
+    const uint64_t none = 0;
+
+    if (!keeps_secrets)
+        keeps_secrets = os_sys->core_limit(&none, &core_limit) == 0;
+}
+
+void os_hide_memory(void)
+{
+#ifndef LEAK_CHECKED
+    (void)os_sys->prctl(PR_SET_DUMPABLE, 0); /* the number is valid */
+#endif
 }

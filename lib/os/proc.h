@@ -75,7 +75,20 @@ int os_wait_fd(int fd, short events, int64_t deadline_us, struct err *err);
 /* Is there a process of that number (it may not be ours)? */
 bool os_proc_alive(pid_t pid);
 
-/* Gives up root for good: supplementary groups, group, user. */
+/* Gives up root for good: supplementary groups, group, user.  PR_SET_PDEATHSIG, which a change of
+ * user clears, stays as it was. */
 int os_become(uid_t uid, gid_t gid, struct err *err);
+
+/* What root writes somewhere, the owner of that place could neither read nor replace: as root,
+ * becomes the user whom `path` belongs to, unless that is root.  1 became, 0 nothing to do (also
+ * when there is no such file), -1. */
+int os_become_owner(const char *path, struct err *err);
+
+/* For a process that will hold keys: no core dump.  Programs that it starts may dump core again.
+ * os_hide_memory is for one that can open the backups: no other process of this user may look into
+ * its memory, either (nor trace it, nor see its descriptors).  They cannot fail: without them the
+ * process works the same. */
+void os_keep_secrets(void);
+void os_hide_memory(void);
 
 #endif

@@ -214,6 +214,24 @@ static int settle(int parent, int fd, mode_t mode, const struct os_root *root, c
     return 0;
 }
 
+/* Opens a directory that an umask like 0777 shut when we made it, now or in a run that ended there:
+ * it is ours, bears the mark, and its owner may do nothing with it. */
+static int open_shut(int parent, const char *name)
+{
+    struct stat st;
+
+    if (os_sys->fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return -1;
+    if (!S_ISDIR(st.st_mode) || st.st_uid != os_sys->geteuid() ||
+        (st.st_mode & (MARK | 0700)) == (MARK | 0700) || (st.st_mode & MARK) == 0) {
+        errno = EACCES;
+        return -1;
+    }
+    if (os_sys->fchmodat(parent, name, MARK | 0700) != 0)
+        return -1;
+    return open_retry(parent, name, O_RDONLY | O_DIRECTORY, 0);
+}
+
 /* Makes (if need be) and opens one directory. */
 static int make_one(int parent, const char *name, mode_t mode, const struct os_root *root,
                     const char *rel, int *fd, struct err *err)
@@ -222,6 +240,8 @@ static int make_one(int parent, const char *name, mode_t mode, const struct os_r
     bool made = false;
 
     *fd = open_retry(parent, name, O_RDONLY | O_DIRECTORY, 0);
+    if (*fd < 0 && errno == EACCES)
+        *fd = open_shut(parent, name);
     if (*fd < 0 && errno == ENOENT) {
         int rc;
 
@@ -232,6 +252,8 @@ static int make_one(int parent, const char *name, mode_t mode, const struct os_r
         if (rc != 0 && errno != EEXIST)
             return at_error(root, rel, "create directory", err);
         *fd = open_retry(parent, name, O_RDONLY | O_DIRECTORY, 0);
+        if (*fd < 0 && errno == EACCES)
+            *fd = open_shut(parent, name);
     }
     if (*fd < 0)
         return at_error(root, rel, "open directory", err);
@@ -276,7 +298,9 @@ int os_root_mkdirs(struct os_root *root, const char *rel, mode_t mode, int *fd, 
 
     /* The usual case costs two calls: it is there and bears no mark. */
     rc = open_settled(root, rel, mode, fd, err);
-    if (rc != OS_ABSENT)
+    if (rc < 0 && err->sys == EACCES)
+        err_clear(err); /* the walk tells whether it is ours to open */
+    else if (rc != OS_ABSENT)
         return rc;
     do {
         more = next_part(&at, name);

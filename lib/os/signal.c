@@ -44,6 +44,9 @@ static void set(int sig, void (*handler)(int))
     (void)os_sys->sigaction(sig, &now, NULL); /* fails only for numbers that do not exist */
 }
 
+/* The mode of os_signal_hold while it is in force, or -1. */
+static int holding = -1;
+
 void os_signal_held(enum os_signal_mode mode, sigset_t *held)
 {
     sigemptyset(held);
@@ -61,6 +64,9 @@ void os_signal_hold(enum os_signal_mode mode)
 {
     sigset_t held;
 
+    if (holding == (int)mode) /* main did it: four calls less for each segment */
+        return;
+    holding = (int)mode;
     os_signal_held(mode, &held);
     /* SETMASK, not BLOCK: what our parent had blocked is not ours to hold. */
     (void)os_sys->sigprocmask(SIG_SETMASK, &held, NULL); /* the arguments are valid */
@@ -74,6 +80,7 @@ void os_signal_catch(enum os_signal_mode mode)
     struct sigaction old;
     sigset_t none;
 
+    holding = -1;
     for (size_t i = 0; i < NAMED; i++) {
         if (!named[i].stop || (named[i].sig == SIGTERM && mode == OS_SIGNAL_BUT_TERM))
             continue;
@@ -92,6 +99,7 @@ void os_signal_default(void)
 {
     sigset_t none;
 
+    holding = -1;
     for (size_t i = 0; i < NAMED; i++)
         if (named[i].stop)
             set(named[i].sig, SIG_DFL);

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,6 +85,25 @@ static int real_become(uid_t uid, gid_t gid)
     return setuid(uid);
 }
 
+static int real_fchmodat(int dir, const char *path, mode_t mode)
+{
+    return fchmodat(dir, path, mode, 0);
+}
+
+static int real_core_limit(const uint64_t *set, uint64_t *old)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_CORE, &limit) != 0)
+        return -1;
+    if (old != NULL)
+        *old = limit.rlim_cur;
+    if (set == NULL)
+        return 0;
+    limit.rlim_cur = *set;
+    return setrlimit(RLIMIT_CORE, &limit);
+}
+
 const struct os_sys os_sys_real = {
     .openat = real_openat,
     .openat2 = real_openat2,
@@ -103,6 +123,7 @@ const struct os_sys os_sys_real = {
     .fstat = fstat,
     .fchmod = fchmod,
     .fchown = fchown,
+    .fchmodat = real_fchmodat,
     .fstatat = fstatat,
     .renameat2 = real_renameat2,
     .renameat = renameat,
@@ -126,6 +147,7 @@ const struct os_sys os_sys_real = {
     .setpgid = setpgid,
     .prctl = real_prctl,
     .become = real_become,
+    .core_limit = real_core_limit,
     .sigaction = sigaction,
     .sigprocmask = sigprocmask,
     .sigtimedwait = sigtimedwait,

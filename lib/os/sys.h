@@ -48,6 +48,7 @@ struct os_sys {
     int (*fstat)(int fd, struct stat *st);
     int (*fchmod)(int fd, mode_t mode);
     int (*fchown)(int fd, uid_t uid, gid_t gid);
+    int (*fchmodat)(int dir, const char *path, mode_t mode);
     /* names */
     int (*fstatat)(int dir, const char *path, struct stat *st, int flags);
     int (*renameat2)(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
@@ -72,7 +73,8 @@ struct os_sys {
     int (*chdir)(const char *path);
     int (*setpgid)(pid_t pid, pid_t group);
     int (*prctl)(int option, unsigned long arg);
-    int (*become)(uid_t uid, gid_t gid); /* setgroups, setgid, setuid */
+    int (*become)(uid_t uid, gid_t gid);                   /* setgroups, setgid, setuid */
+    int (*core_limit)(const uint64_t *set, uint64_t *old); /* RLIMIT_CORE, the soft limit */
     int (*sigaction)(int sig, const struct sigaction *now, struct sigaction *old);
     int (*sigprocmask)(int how, const sigset_t *now, sigset_t *old);
     int (*sigtimedwait)(const sigset_t *set, siginfo_t *info, const struct timespec *timeout);

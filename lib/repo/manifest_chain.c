@@ -83,10 +83,14 @@ static int load_at(struct manifest_heads *h, struct os_root *root, struct err *e
 {
     char *text = NULL;
     char *next;
+    uint64_t size;
     size_t len = 0;
     int fd = -1;
-    int rc = os_root_at(root, file_name, O_RDONLY, 0, &fd, e);
+    /* A pipe in its place must not hold us up, nor pass for a host that has seen nothing. */
+    int rc = os_root_at(root, file_name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd, e);
 
+    if (rc == 0)
+        rc = os_size(fd, &size, file_name, e);
     if (rc == 0)
         rc = os_read_small_fd(fd, HEADS_FILE_MAX, &text, &len, file_name, e);
     os_drop(&fd);

@@ -37,4 +37,20 @@ sed -i '/^repo_id/d' "$DIR/etc/m.conf"
 chown root:root "$DIR/etc/m.conf"
 ok 'a file of root is completed' walden init --config "$DIR/etc/m.conf" -D "$DATA"
 is "$(stat -c %U "$DIR/etc/m.conf")" root 'and stays his'
+# The hook, called by hand as root in the server's repository.
+segment=$(find "$DATA/pg_wal" -maxdepth 1 -type f -name '0000*' -printf '%f\n' | sort | head -n 1)
+cp "$DATA/pg_wal/$segment" "$DIR/$segment"
+chmod 644 "$DIR/$segment"
+chmod 755 "$DIR"
+(cd "$DATA" && walden-archive --config "$DIR/etc/w.conf" "$DIR/$segment") >"$SCRATCH/out" 2>&1
+is "$?" 0 'the hook as root'
+is "$(find "$DIR/r" -name "$segment" | wc -l)" 1 'stores the segment'
+is "$(strangers "$DIR/r")" '' 'and leaves nothing of root there'
+rm "$(find "$DIR/r" -name "$segment")"
+chmod 600 "$DIR/$segment"
+chown root:root "$DIR/$segment"
+(cd "$DATA" && walden-archive --config "$DIR/etc/w.conf" "$DIR/$segment") >"$SCRATCH/out" 2>&1
+is "$?" 1 'a file that only root can read'
+like "$(cat "$SCRATCH/out")" 'Permission denied' 'is not stored, and it says why'
+is "$(strangers "$DIR/r")" '' 'and nothing of root is there'
 done_testing

@@ -138,6 +138,9 @@ test_other_server() {
     pg_drop other
 }
 
+# shut COMMAND...: with an umask that takes every right away.
+shut() { (umask 0777 && "$@"); }
+
 # No mistakes at all.
 test_odd() {
     local odd="$SCRATCH/it's 50% of a \"disk\" \$HOME \`id\`" long deep file back
@@ -163,7 +166,13 @@ test_odd() {
     ok 'with umask 0' walden init --repo "$SCRATCH/mask" --config "$SCRATCH/mask.conf" -D "$(pg_data main)"
     umask 077
     ok 'archiving with umask 077' in_data main walden-archive --config "$SCRATCH/mask.conf" "$keep/${segments[0]}"
+    mkdir "$SCRATCH/shut"
+    ok 'archiving with umask 0777' in_data main shut walden-archive --config "$SCRATCH/mask.conf" "$keep/${segments[1]}"
+    ok 'init with umask 0777' shut walden init --repo "$SCRATCH/shut/r" --config "$SCRATCH/shut/c/w.conf" -D "$(pg_data main)"
+    ok 'and archiving into new directories' in_data main shut walden-archive --config "$SCRATCH/shut/c/w.conf" "$keep/${segments[0]}"
     umask 022
+    is "$(find "$SCRATCH/shut/r" "$SCRATCH/mask" -type d ! -perm 700 -printf '%m %p\n')" '' 'directories are private, not shut'
+    is "$(find "$SCRATCH/shut/r" "$SCRATCH/mask" -type f ! -perm 600 -printf '%m %p\n')" '' 'files, too'
     is "$(find "$SCRATCH/mask" -printf '%y%m\n' | sort -u | paste -sd' ')" 'd700 f600' 'modes do not depend on it'
     # shellcheck disable=SC2094
     ok 'without descriptors' bash -c "exec <&- >&- 2>&-

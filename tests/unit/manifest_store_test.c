@@ -6,6 +6,8 @@
 #include "tap.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "pages_kit.h"
 #include "repo/manifest_chain.h"
@@ -492,6 +494,22 @@ static void test_chain(bool sealed)
            manifest_heads_load(&known, kit.dir, &e) == 0 && known.n == 1 &&
            known.v[0].sequence == 2 && memcmp(known.v[0].digest, two.digest, MANIFEST_DIGEST) == 0,
        "%s: the host remembers the newest: %s", mode(sealed), e.msg);
+    {
+        struct manifest_heads none;
+        struct err why = {0};
+        char heads[256];
+        char aside[264];
+
+        (void)snprintf(heads, sizeof heads, "%s/heads", kit.dir);
+        (void)snprintf(aside, sizeof aside, "%s.aside", heads);
+        (void)rename(heads, aside);
+        (void)mkfifo(heads, 0600);
+        OK(manifest_heads_load(&none, kit.dir, &why) != 0,
+           "%s: a pipe in its place neither hangs nor means that nothing was seen: %s",
+           mode(sealed), why.msg);
+        manifest_heads_fini(&none);
+        (void)rename(aside, heads);
+    }
     OK(manifest_heads_scan(&found, &kit.repo, kit.scratch, &e) == 0 &&
            manifest_heads_missing(&known, &found) == NULL,
        "%s: which is there", mode(sealed));

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -323,6 +325,66 @@ static void test_interrupt(void)
     os_signal_default();
 }
 
+/* As the kernel does on a change of user. */
+static int fake_become(uid_t uid, gid_t gid)
+{
+    (void)uid, (void)gid;
+    return prctl(PR_SET_PDEATHSIG, 0UL, 0UL, 0UL, 0UL);
+}
+
+static void test_become(void)
+{
+    struct os_sys before = table;
+    struct err err = {0};
+    int death = 0;
+
+    table = os_sys_real;
+    table.become = fake_become;
+    (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
+    os_sys = &table;
+    OK(os_become(geteuid(), getegid(), &err) == 0, "another user: %s", err.msg);
+    os_sys = &os_sys_real;
+    table = before;
+    (void)prctl(PR_GET_PDEATHSIG, &death, 0UL, 0UL, 0UL);
+    OK(death == SIGKILL, "still dies with the process that started it");
+    (void)prctl(PR_SET_PDEATHSIG, 0UL, 0UL, 0UL, 0UL);
+    if (geteuid() != 0)
+        OK(os_become_owner("/", &err) == 0, "who is not root stays who he is");
+    else
+        OK(os_become_owner("/nowhere", &err) == 0, "the owner of nothing: nobody");
+}
+
+/* Last: it cannot be undone. */
+static void test_secrets(void)
+{
+    const char *argv[] = {"/bin/sh", "-c", "ulimit -S -c", NULL};
+    struct os_proc_spec spec = OS_PROC_SPEC_INIT;
+    struct os_proc proc = OS_PROC_INIT;
+    struct rlimit limit = {.rlim_cur = 0};
+    struct err err = {0};
+    char text[64] = "";
+    size_t got = 0;
+
+    (void)getrlimit(RLIMIT_CORE, &limit);
+    limit.rlim_cur = limit.rlim_max < 512 * 7 ? limit.rlim_max : 512 * 7;
+    (void)setrlimit(RLIMIT_CORE, &limit);
+    os_keep_secrets();
+    os_hide_memory();
+    (void)getrlimit(RLIMIT_CORE, &limit);
+    OK(limit.rlim_cur == 0, "who keeps secrets dumps no core");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
+    OK(prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) == 0, "and shows its memory to nobody");
+#endif
+    spec.argv = argv;
+    spec.out = OS_PROC_PIPE;
+    OK(os_proc_spawn(&proc, &spec, &err) == 0 &&
+           os_read_full(proc.out, text, sizeof text - 1, &got, "pipe", &err) == 0 &&
+           os_proc_wait(&proc, 0, &err) == 0,
+       "a program is started: %s", err.msg);
+    IS_STR(text, limit.rlim_max < 512 * 7 ? "0\n" : "7\n", "which may dump core as before");
+    os_proc_fini(&proc);
+}
+
 int main(void)
 {
     test_plain();
@@ -332,5 +394,7 @@ int main(void)
     test_inherited();
     test_closed_std();
     test_interrupt();
+    test_become();
+    test_secrets();
     return tap_done();
 }

@@ -353,6 +353,7 @@ static void test_inherited(void)
     int how;
     pid_t pid;
 
+    os_signal_default(); /* a new process holds nothing */
     (void)signal(SIGCHLD, SIG_IGN);
     sigfillset(&all);
     (void)sigprocmask(SIG_BLOCK, &all, NULL);
