@@ -283,6 +283,38 @@ static int look(struct prior *p, struct prior_source *s, uint64_t file_page, str
     return get_facts(p, run->pack, run->page, facts, e) == 0 ? 1 : -1;
 }
 
+/* Does one file of the prior backup have pages that cannot be leaned on? */
+static int file_is_bad(struct prior *p, uint64_t entry, bool *bad, struct err *e)
+{
+    struct prior_source s = {.end = entry & ((UINT64_C(1) << OFFSET_BITS) - 1)};
+    uint8_t footer[FOOTER];
+    bool more = true;
+
+    if (pages_spool_read(&p->records, s.end, footer, sizeof footer, e) != 0)
+        return -1;
+    s.at = get_u64(footer);
+    while (footer[26] == 0 && more && !*bad) {
+        const struct prior_slot *slot;
+
+        if (prior_next_run(p, &s, &more, e) != 0)
+            return -1;
+        slot = &p->slots.v[s.run.pack];
+        *bad = more && s.run.pack > 0 &&
+               (s.run.count > slot->pages || s.run.page > slot->pages - s.run.count ||
+                manifest_bits_any(&slot->bad, s.run.page, s.run.count));
+    }
+    return 0;
+}
+
+int prior_is_bad(struct prior *p, bool *bad, struct err *e)
+{
+    *bad = false;
+    for (size_t i = 0; i < p->index.n && !*bad; i++)
+        if (file_is_bad(p, p->index.v[i], bad, e) != 0)
+            return -1;
+    return 0;
+}
+
 int prior_page(struct prior *p, struct prior_file *f, uint64_t file_page,
                const struct pages_facts *facts, struct pages_run *run, struct err *e)
 {

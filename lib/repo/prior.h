@@ -165,6 +165,9 @@ uint32_t prior_cost(struct prior *p, const struct pages_run *run);
 int prior_touch(struct prior *p, uint32_t slot, struct err *e) __attribute__((warn_unused_result));
 /* The first page of an entry, and how many it has. */
 uint32_t prior_entry(const struct prior_slot *s, uint32_t page, uint32_t *pages);
+/* Is any page of the prior backup one that cannot be leaned on?  All its packs were touched and are
+ * good. */
+int prior_is_bad(struct prior *p, bool *bad, struct err *e) __attribute__((warn_unused_result));
 /* Goes on to the next run of a record; *more is false at its end. */
 int prior_next_run(struct prior *p, struct prior_source *s, bool *more, struct err *e)
     __attribute__((warn_unused_result));

@@ -112,16 +112,27 @@ int prior_touch(struct prior *p, uint32_t slot, struct err *e)
     return rc;
 }
 
+/* A damaged entry that this backup does not use is none of its matter. */
 int prior_is_whole(struct prior *p, bool *whole, struct err *e)
 {
+    bool damaged = false;
+
     *whole = true;
     for (uint32_t i = 1; i < p->slots.n && *whole; i++) {
-        if (p->slots.v[i].orphan)
+        const struct prior_slot *s = &p->slots.v[i];
+
+        if (s->orphan)
             continue;
-        if (p->slots.v[i].state == PRIOR_UNSEEN && prior_touch(p, i, e) != 0)
+        if (s->state == PRIOR_UNSEEN && prior_touch(p, i, e) != 0)
             return -1;
-        *whole = p->slots.v[i].state == PRIOR_GOOD && !p->slots.v[i].damaged;
+        *whole = s->state == PRIOR_GOOD;
+        damaged = damaged || s->damaged;
     }
+    if (!*whole || !damaged)
+        return 0;
+    if (prior_is_bad(p, &damaged, e) != 0)
+        return -1;
+    *whole = !damaged;
     return 0;
 }
 
