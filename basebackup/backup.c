@@ -43,6 +43,7 @@ struct backup {
     bool too_long;
     bool tries;    /* an increment is asked for, */
     bool began;    /* the server began to send, */
+    bool dead;     /* the refusal is not the server's: others took this backup for dead */
     bool declined; /* and here it is plain that everything must be sent */
     struct progress progress;
     int64_t begun; /* monotonic */
@@ -137,7 +138,8 @@ static int on_progress(void *arg, uint64_t bytes, struct err *e)
         return -1; /* its error is taken when it is joined */
     if (ring_is_given_up(&b->intake.ring))
         return -1; /* likewise */
-    return beat_check(&b->beat, e);
+    b->dead = beat_check(&b->beat, e) != 0;
+    return b->dead ? -1 : 0;
 }
 
 static void on_warning(void *arg, const char *text)
@@ -216,6 +218,8 @@ static int judge_refusal(struct backup *b, struct err *e)
 {
     static const char not_in_state[] = "55000";
 
+    if (b->dead)
+        return -1;
     if (b->intake.compose.on && !b->began && e->code == ERR_REFUSED &&
         strcmp(pgconn_sqlstate(b->source.c), not_in_state) == 0)
         decline(b, e->msg);
