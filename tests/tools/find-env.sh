@@ -155,12 +155,10 @@ public.split1 99 exactly' "$what: rows are counted, without those of savepoints 
 # ---- going back ---------------------------------------------------------------------------------
 
 f_forget() {
-    local key dir
-    for dir in "$SCRATCH"/*.data; do
-        key=$(grep -oE '/[^ ]*/walden-key\.[0-9a-f]{16}' "$dir/postgresql.auto.conf" 2>/dev/null | head -n 1)
-        [ -z "$key" ] || rm -f "$key"
-        rm -rf "$dir"
-    done
+    local key dir=$SCRATCH/back.data
+    key=$(grep -oE '/[^ ]*/walden-key\.[0-9a-f]{16}' "$dir/postgresql.auto.conf" 2>/dev/null | head -n 1)
+    [ -z "$key" ] || rm -f "$key"
+    rm -rf "$dir"
 }
 
 # f_ask SERVER DATABASE SQL: with a limit, for a table under a replayed lock would never answer.
@@ -179,7 +177,7 @@ f_run() {
 # f_comes_back NAME MAJOR WHAT DATABASE SQL EXPECTED GONE: the candidate "KIND RELATION" in NAME.commands.
 f_comes_back() {
     local name=$1 major=$2 what=$3 base=$4 sql=$5 expected=$6 gone=$7 command outcome xid
-    [[ $FIND_ONLY = '  ' || $FIND_ONLY = *" ${what#* } "* ]] || return 0
+    [[ ${FIND_ONLY-  } = '  ' || ${FIND_ONLY-} = *" ${what#* } "* ]] || return 0
     command=$(grep -F "$what " "$SCRATCH/$name.commands" | head -n 1)
     command=walden${command#* walden}
     f_run "$command" "$major" || {
