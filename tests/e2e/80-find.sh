@@ -66,7 +66,7 @@ majors=${FIND_MAJORS:-13 17}
 ! w_is_dev || majors=18
 for major in $majors; do
     level=replica
-    [ $((major % 2)) = 1 ] || level=logical
+    [ "$major" != 17 ] || level=logical
     f_build "p$major" "$major" "${FIND_LEVEL:-$level}"
     f_look "p$major" "$major" "$major"
     narrow "p$major" "$major"
