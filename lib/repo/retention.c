@@ -122,22 +122,17 @@ static bool in_future(const struct deciding *d, const struct retention_item *ite
     return !item->believed && item->time > d->in->now + RETENTION_AHEAD;
 }
 
-/*
- * Of the backups of one timeline, oldest first: the longest row whose times do not go back is
- * believed.  length[i], before[i]: of the longest row that ends in i.
- */
-static int judge_row(struct deciding *d, const struct retention_item **row, size_t n, struct err *e)
+/* Of the backups of one timeline, oldest first, the longest row whose times do not go back. */
+static int find_row(const struct deciding *d, const struct retention_item **row, size_t n,
+                    bool *is_in, struct err *e)
 {
+    /* Of the longest row that ends in each: its length, and the one before. */
     size_t *length = calloc(n, 2 * sizeof *length);
     size_t *before = length == NULL ? NULL : length + n;
-    bool *is_in = calloc(n, sizeof *is_in);
     size_t best = n;
-    int rc = 0;
 
-    if (length == NULL || is_in == NULL) {
-        rc = err_set(e, ERR_NOMEM, "no memory to compare clocks");
-        goto out;
-    }
+    if (length == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to compare clocks");
     for (size_t i = 0; i < n; i++) {
         before[i] = n;
         length[i] = in_future(d, row[i]) ? 0 : 1;
@@ -151,33 +146,44 @@ static int judge_row(struct deciding *d, const struct retention_item **row, size
     }
     for (; best != n; best = before[best])
         is_in[best] = true;
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        size_t low = i;
-        size_t high = i;
-        int64_t propose = d->in->now;
-        const char *after = "";
-
-        if (is_in[i] || row[i]->believed)
-            continue;
-        while (low > 0 && !is_in[low])
-            low--;
-        while (high + 1 < n && !is_in[high])
-            high++;
-        if (is_in[low]) {
-            propose = row[low]->time;
-            after = row[low]->name;
-        } else if (is_in[high]) {
-            propose = row[high]->time;
-            after = row[high]->name;
-        }
-        if (in_future(d, row[i]))
-            rc = doubt(d, row[i]->kind, row[i]->name, row[i]->time, propose, "", e);
-        else if ((is_in[low] && row[i]->time < row[low]->time - RETENTION_BACK) ||
-                 (is_in[high] && row[i]->time > row[high]->time + RETENTION_BACK))
-            rc = doubt(d, row[i]->kind, row[i]->name, row[i]->time, propose, after, e);
-    }
-out:
     free(length);
+    return 0;
+}
+
+/* One that is not in the row is in doubt when it is far from its neighbours there. */
+static int judge_one(struct deciding *d, const struct retention_item **row, size_t n,
+                     const bool *is_in, size_t i, struct err *e)
+{
+    const struct retention_item *low = NULL;
+    const struct retention_item *high = NULL;
+    const struct retention_item *beside;
+    bool far = false;
+
+    for (size_t k = i; k > 0 && low == NULL; k--)
+        low = is_in[k - 1] ? row[k - 1] : NULL;
+    for (size_t k = i + 1; k < n && high == NULL; k++)
+        high = is_in[k] ? row[k] : NULL;
+    far = (low != NULL && row[i]->time < low->time - RETENTION_BACK) ||
+          (high != NULL && row[i]->time > high->time + RETENTION_BACK);
+    if (!far && !in_future(d, row[i]))
+        return 0;
+    beside = low != NULL ? low : high;
+    return doubt(d, row[i]->kind, row[i]->name, row[i]->time,
+                 beside != NULL ? beside->time : d->in->now,
+                 in_future(d, row[i]) || beside == NULL ? "" : beside->name, e);
+}
+
+static int judge_row(struct deciding *d, const struct retention_item **row, size_t n, struct err *e)
+{
+    bool *is_in = calloc(n, sizeof *is_in);
+    int rc;
+
+    if (is_in == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to compare clocks");
+    rc = find_row(d, row, n, is_in, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (!is_in[i] && !row[i]->believed)
+            rc = judge_one(d, row, n, is_in, i, e);
     free(is_in);
     return rc;
 }
