@@ -244,6 +244,7 @@ static void init(struct expire *x, struct repo *repo, const struct expire_how *h
 /* Nobody else on this host, and all who stood still are known to be dead. */
 static int begin(struct expire *x, struct err *e)
 {
+    static const enum object_kind kinds[] = {KIND_EXPIRE, KIND_PACK, KIND_LEASE, KIND_PIN};
     unsigned alive;
     int rc;
 
@@ -254,7 +255,9 @@ static int begin(struct expire *x, struct err *e)
         (void)err_set(e, ERR_REFUSED, "another walden expire is at work on this repository");
         return err_hint(e, "Wait until it has ended.");
     }
-    if (rc < 0 || store_sweep(&x->repo->writer, &x->repo->where, KIND_EXPIRE, e) != 0)
+    for (size_t i = 0; rc == 0 && i < sizeof kinds / sizeof kinds[0]; i++)
+        rc = store_sweep(&x->repo->writer, &x->repo->where, kinds[i], e);
+    if (rc != 0)
         return -1;
     return pages_lease_look(x->repo, x->how->wait, x->how->arg, &alive, e);
 }
