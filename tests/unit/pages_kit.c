@@ -50,6 +50,10 @@ void kit_open(struct kit *k, bool sealed)
     k->repo.lineage.segment_size = 16 << 20;
     k->limits = PACK_LIMITS;
     trust_plain(&k->repo.trust, k->repo.marker.id);
+    k->repo.marker.sealed = sealed;
+    kit_spit(k, MARKER_FILE, (const uint8_t *)"test\n", 5);
+    must(store_marker_stamp(&k->repo.store, MARKER_FILE, &k->repo.marker_stamp, &e) == 0, "marker",
+         &e);
     if (!sealed)
         return;
     key_recovery_new(&k->recovery, k->repo.marker.id, "owner", NULL);
