@@ -243,15 +243,15 @@ static int take_file(void *arg, const char *name, struct err *e)
                : 0;
 }
 
-/* The number of the last segment of a timeline that was there when we looked. */
-static uint64_t last_segment(const struct expire *x, tli_t tli)
+/* Directories from this segment's on may be written to right now.  Whoever still writes on a
+ * timeline that was left makes its directory anew. */
+static uint64_t busy_from(const struct expire *x, tli_t tli)
 {
-    uint64_t last = 0;
+    const struct plan_segments *all = &x->inventory.in.segments;
 
-    for (size_t i = 0; i < x->inventory.in.segments.n; i++)
-        if (x->inventory.in.segments.v[i].tli == tli)
-            last = x->inventory.in.segments.v[i].segno;
-    return last;
+    if (all->n == 0 || all->v[all->n - 1].tli != tli)
+        return UINT64_MAX;
+    return all->v[all->n - 1].segno;
 }
 
 static int remove_wal(struct removal *m, struct err *e)
@@ -263,7 +263,7 @@ static int remove_wal(struct removal *m, struct err *e)
 
     for (size_t i = 0; i < x->r.ranges.n; i++) {
         const struct retention_range *r = &x->r.ranges.v[i];
-        uint64_t newest = last_segment(x, r->tli) / per_group;
+        uint64_t newest = busy_from(x, r->tli) / per_group;
         struct group g = {m, r->tli};
         uint64_t group = r->first / per_group;
 
