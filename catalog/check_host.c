@@ -46,6 +46,20 @@ static void look_at_key(struct check *c, const char *path, bool secret)
     k->others = (st.st_mode & 077) != 0 && ((st.st_mode & 037) != 0 || st.st_uid != 0);
 }
 
+/* Where init left it, and where it should not stay. */
+static void look_beside(struct check *c, const char *host_key)
+{
+    char dir[PLACE_MAX];
+    char path[PLACE_MAX];
+    struct err quiet = {0};
+
+    if (place_absolute(path, host_key, &quiet) != 0)
+        return;
+    (void)place_split(dir, path);
+    if (place_join(path, dir, "recovery.key", &quiet) == 0)
+        look_at_key(c, path, true);
+}
+
 static void look_at_places(struct check *c)
 {
     struct judge_repo *r = &c->facts.repo;
@@ -124,6 +138,8 @@ int check_host(struct check *c, struct err *e)
 {
     look_at_key(c, c->settings->host_key, false);
     look_at_key(c, c->settings->secret_key, true);
+    if (c->settings->secret_key == NULL && c->settings->host_key != NULL)
+        look_beside(c, c->settings->host_key);
     look_at_places(c);
     if (look_at_drops(c, e) == 0)
         return 0;

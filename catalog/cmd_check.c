@@ -2,6 +2,7 @@
  * walden check: is all well now?  Gathers what can be seen from here, has it judged (repo/judge),
  * and says it: to a person, a monitoring system, or whoever notify_command reaches.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -210,49 +211,58 @@ static int check(const struct settings *s, const struct options *mine, const str
     return rc;
 }
 
-/* A mistake in a section stops no hook, so it must not stop the check either: it becomes one of its
- * verdicts. */
-static int load(struct settings *s, struct err *mistake, struct err *e)
+/* The command line into fresh settings: 0, or *status as of command_parse. */
+static int parse(struct settings *s, struct options *mine, struct connect *to, int argc,
+                 char **argv, int *status)
 {
-    if (settings_load(s, environ, SETTINGS_PROGRAM, mistake) == 0)
-        return 0;
-    if (mistake->code != ERR_CONFIG || settings_load(s, environ, SETTINGS_HOOK, e) != 0) {
-        *e = *mistake;
-        return -1;
-    }
-    return 0;
+    struct opt_set sets[3];
+    struct opt_args args;
+
+    *mine = (struct options){.json = false};
+    *to = (struct connect){NULL, NULL, NULL, NULL};
+    settings_init(s);
+    judge_limits_init(&mine->limits);
+    sets[0] =
+        (struct opt_set){"Options", options, sizeof options / sizeof options[0], mine, NULL, NULL};
+    sets[1] = connect_options(to);
+    sets[2] = settings_options(s);
+    return command_parse(&program, sets, 3, argc, argv, &args, status);
 }
 
 int cmd_check(int argc, char **argv)
 {
     const struct msg m = {program.name, MSG_NORMAL};
     struct settings settings;
-    struct options mine = {.json = false};
-    struct connect to = {NULL, NULL, NULL, NULL};
-    struct opt_set sets[3];
-    struct opt_args args;
+    struct options mine;
+    struct connect to;
     struct err mistake = {0};
     struct err e = {0};
+    bool judged = false;
     int status;
+    int rc = parse(&settings, &mine, &to, argc, argv, &status);
 
-    settings_init(&settings);
-    judge_limits_init(&mine.limits);
-    sets[0] =
-        (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = connect_options(&to);
-    sets[2] = settings_options(&settings);
-    if (command_parse(&program, sets, 3, argc, argv, &args, &status) == 0) {
-        status = load(&settings, &mistake, &e);
-        if (status == 0)
-            status = settings_need(&settings, "repo", &e);
+    if (rc == 0 && settings_load(&settings, environ, SETTINGS_PROGRAM, &mistake) != 0) {
+        /* A mistake in a section stops no hook, so it must not stop the check either: it becomes
+           one of its verdicts. */
+        settings_fini(&settings);
+        rc = parse(&settings, &mine, &to, argc, argv, &status);
+        if (rc == 0 && (mistake.code != ERR_CONFIG ||
+                        settings_load(&settings, environ, SETTINGS_HOOK, &e) != 0)) {
+            status = command_fail(&m, &mistake);
+            rc = 1;
+        }
+    }
+    if (rc == 0) {
+        status = settings_need(&settings, "repo", &e);
         if (status == 0)
             status = check(&settings, &mine, &to, &mistake, &m, &e);
+        judged = status >= 0;
         if (status < 0)
             status = command_fail(&m, &e);
-        /* Nagios knows no other word for "could not even look". */
-        if (mine.nagios && status > NAGIOS_UNKNOWN)
-            status = NAGIOS_UNKNOWN;
     }
+    /* Nagios knows no other word for "could not even look". */
+    if (mine.nagios && !judged && status != STATUS_OK)
+        status = NAGIOS_UNKNOWN;
     settings_fini(&settings);
     return status;
 }
