@@ -48,6 +48,8 @@ void check_server(struct check *c);
 
 /* check_repo.c: the repository.  -1 only for what ends the check (memory, a signal). */
 int check_repo(struct check *c, struct err *e) __attribute__((warn_unused_result));
+/* Opens it and finds the lineage, no more. */
+int check_repo_open(struct check *c, struct err *e) __attribute__((warn_unused_result));
 void check_repo_close(struct check *c);
 
 /* check_host.c: keys, places, dropped segments. */
@@ -63,6 +65,8 @@ void check_notify(const struct check *c, const char *text, const struct msg *m);
 int check_text(const struct check *c, struct buf *out, struct err *e);
 int check_nagios(const struct check *c, struct buf *out, struct err *e);
 int check_json(const struct check *c, struct err *e); /* to standard output */
+int check_verdict(const struct judge_verdict *v, struct buf *out, struct err *e);
+void check_json_verdicts(const struct judge_verdicts *v, struct json_out *j, const char *key);
 /* check_prometheus.c */
 int check_prometheus(const struct check *c, struct buf *out, struct err *e);
 

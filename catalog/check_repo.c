@@ -252,11 +252,11 @@ static int read_lineage(struct check *c, struct survey_lineage *l, struct err *e
     return 0;
 }
 
-int check_repo(struct check *c, struct err *e)
+static int open_repo(struct check *c, struct survey_lineage **l, struct err *e)
 {
     struct judge_repo *r = &c->facts.repo;
-    struct survey_lineage *l;
 
+    *l = NULL;
     copy(r->path, sizeof r->path, c->settings->repo);
     c->facts.archive.arrived = c->facts.archive.last_commit = JUDGE_NEVER;
     c->facts.archive.backup_time = c->facts.dumps.newest = JUDGE_NEVER;
@@ -273,10 +273,35 @@ int check_repo(struct check *c, struct err *e)
     c->survey_open = true;
     r->sealed = c->survey.repo.marker.sealed;
     check_space(&r->space, c->settings->repo);
-    l = choose(c);
+    *l = choose(c);
+    return 0;
+}
+
+int check_repo_open(struct check *c, struct err *e)
+{
+    struct survey_lineage *l;
+
+    if (open_repo(c, &l, e) != 0)
+        return -1;
     if (l == NULL)
         return 0;
-    if (read_lineage(c, l, e) == 0)
+    c->system_id = l->system_id;
+    if (repo_use_lineage(&c->survey.repo, c->settings, l->cluster, l->system_id, e) != 0) {
+        if (ends_check(e))
+            return -1;
+        cannot_use(c, e);
+        err_clear(e);
+    }
+    return 0;
+}
+
+int check_repo(struct check *c, struct err *e)
+{
+    struct survey_lineage *l;
+
+    if (open_repo(c, &l, e) != 0)
+        return -1;
+    if (l == NULL || read_lineage(c, l, e) == 0)
         return 0;
     if (ends_check(e))
         return -1;

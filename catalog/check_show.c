@@ -58,7 +58,7 @@ static int wrap(struct buf *out, const char *lead, const char *text, struct err 
     return buf_str(out, "\n", e);
 }
 
-static int show(const struct judge_verdict *v, struct buf *out, struct err *e)
+int check_verdict(const struct judge_verdict *v, struct buf *out, struct err *e)
 {
     char lead[32];
     char text[JUDGE_TEXT_MAX + JUDGE_NAME_MAX];
@@ -96,7 +96,7 @@ int check_text(const struct check *c, struct buf *out, struct err *e)
         return -1;
     for (size_t k = 0; k < sizeof order / sizeof order[0]; k++)
         for (size_t i = 0; i < c->verdicts.n; i++)
-            if (c->verdicts.v[i].state == order[k] && show(&c->verdicts.v[i], out, e) != 0)
+            if (c->verdicts.v[i].state == order[k] && check_verdict(&c->verdicts.v[i], out, e) != 0)
                 return -1;
     if (buf_str(out, "\n", e) != 0 || show_loss(c, out, e) != 0)
         return -1;
@@ -138,36 +138,51 @@ static int plain(struct buf *out, const char *text, struct err *e)
     return 0;
 }
 
-int check_nagios(const struct check *c, struct buf *out, struct err *e)
+static int perf_all(const struct check *c, struct buf *out, struct err *e)
 {
     const struct judge_facts *f = &c->facts;
-    const struct judge_verdict *first = NULL;
+    int64_t verified = f->proof.known ? f->proof.verified : JUDGE_NEVER;
+    const struct {
+        bool known;
+        const char *label;
+        uint64_t value;
+        const char *unit;
+    } counts[] = {
+        {f->archive.read, "holes", f->archive.holes, ""},
+        {f->archive.read, "damaged", f->archive.damaged, ""},
+        {f->pg.ready_known, "ready", f->pg.ready, ""},
+        {f->repo.space.known, "repo_free", f->repo.space.free, "B"},
+    };
 
-    for (size_t i = 0; i < c->verdicts.n && first == NULL; i++)
-        if (c->verdicts.v[i].state == c->worst && c->worst != JUDGE_OK)
-            first = &c->verdicts.v[i];
-    if (buf_fmt(out, e, "WALDEN %s - ", c->worst == JUDGE_OK ? "OK" : title(c->worst)) != 0 ||
-        (first != NULL && (buf_fmt(out, e, "%s: ", first->name) != 0)) ||
-        plain(out, first == NULL ? "all is well" : first->text, e) != 0)
-        return -1;
-    if (c->verdicts.n > 0 && c->worst != JUDGE_OK &&
-        buf_fmt(out, e, " (%u critical, %u warning%s, %u unknown)", count(c, JUDGE_CRITICAL),
-                count(c, JUDGE_WARNING), count(c, JUDGE_WARNING) == 1 ? "" : "s",
-                count(c, JUDGE_UNKNOWN)) != 0)
-        return -1;
-    if (buf_str(out, " |", e) != 0 ||
-        perf_age(c, out, "wal_age", f->archive.arrived, c->limits.wal_age, e) != 0 ||
+    if (perf_age(c, out, "wal_age", f->archive.arrived, c->limits.wal_age, e) != 0 ||
         perf_age(c, out, "backup_age", f->archive.backup_time, c->limits.backup_age, e) != 0 ||
-        perf_age(c, out, "verify_age", f->proof.known ? f->proof.verified : JUDGE_NEVER, 0, e) !=
-            0 ||
+        perf_age(c, out, "verify_age", verified, 0, e) != 0 ||
         perf_age(c, out, "dump_age", f->dumps.newest, c->limits.dump_age, e) != 0)
         return -1;
-    if (f->archive.read && (perf(out, "holes", f->archive.holes, "", 0, e) != 0 ||
-                            perf(out, "damaged", f->archive.damaged, "", 0, e) != 0))
-        return -1;
-    if (f->pg.ready_known && perf(out, "ready", f->pg.ready, "", 0, e) != 0)
-        return -1;
-    if (f->repo.space.known && perf(out, "repo_free", f->repo.space.free, "B", 0, e) != 0)
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        if (counts[i].known &&
+            perf(out, counts[i].label, counts[i].value, counts[i].unit, 0, e) != 0)
+            return -1;
+    return 0;
+}
+
+int check_nagios(const struct check *c, struct buf *out, struct err *e)
+{
+    const struct judge_verdict *first = NULL;
+
+    if (c->worst == JUDGE_OK)
+        return buf_str(out, "WALDEN OK - all is well |", e) == 0 && perf_all(c, out, e) == 0
+                   ? buf_str(out, "\n", e)
+                   : -1;
+    for (size_t i = 0; first == NULL; i++)
+        if (c->verdicts.v[i].state == c->worst)
+            first = &c->verdicts.v[i];
+    if (buf_fmt(out, e, "WALDEN %s - %s: ", title(c->worst), first->name) != 0 ||
+        plain(out, first->text, e) != 0 ||
+        buf_fmt(out, e, " (%u critical, %u warning%s, %u unknown) |", count(c, JUDGE_CRITICAL),
+                count(c, JUDGE_WARNING), count(c, JUDGE_WARNING) == 1 ? "" : "s",
+                count(c, JUDGE_UNKNOWN)) != 0 ||
+        perf_all(c, out, e) != 0)
         return -1;
     return buf_str(out, "\n", e);
 }
@@ -177,6 +192,22 @@ int check_nagios(const struct check *c, struct buf *out, struct err *e)
 static void json_time(struct json_out *j, const char *key, int64_t time)
 {
     survey_json_time(j, key, time == JUDGE_NEVER ? COVERAGE_NO_TIME : time);
+}
+
+void check_json_verdicts(const struct judge_verdicts *all, struct json_out *j, const char *key)
+{
+    json_array(j, key);
+    for (size_t i = 0; i < all->n; i++) {
+        const struct judge_verdict *v = &all->v[i];
+
+        json_object(j, NULL);
+        json_str(j, "name", v->name);
+        json_str(j, "state", judge_word(v->state));
+        json_str(j, "text", v->text);
+        json_str(j, "next", v->next[0] == '\0' ? NULL : v->next);
+        json_object_end(j);
+    }
+    json_array_end(j);
 }
 
 static void json_facts(struct json_out *j, const struct check *c)
@@ -239,18 +270,7 @@ int check_json(const struct check *c, struct err *e)
         json_fmt(&j, "system_id", "%llu", (unsigned long long)c->system_id);
     survey_json_time(&j, "time", c->facts.now);
     json_str(&j, "state", judge_word(c->worst));
-    json_array(&j, "checks");
-    for (size_t i = 0; i < c->verdicts.n; i++) {
-        const struct judge_verdict *v = &c->verdicts.v[i];
-
-        json_object(&j, NULL);
-        json_str(&j, "name", v->name);
-        json_str(&j, "state", judge_word(v->state));
-        json_str(&j, "text", v->text);
-        json_str(&j, "next", v->next[0] == '\0' ? NULL : v->next);
-        json_object_end(&j);
-    }
-    json_array_end(&j);
+    check_json_verdicts(&c->verdicts, &j, "checks");
     json_facts(&j, c);
     json_object_end(&j);
     rc = json_end(&j, e);

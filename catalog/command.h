@@ -42,6 +42,7 @@ struct command {
 
 int cmd_expire(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_find(int argc, char **argv);
 int cmd_init(int argc, char **argv);

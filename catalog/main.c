@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"keep", cmd_keep, "pin a backup, so that it never expires; list and release pins"},
     {"export", cmd_export, "write a backup as plain files, for stock PostgreSQL"},
     {"check", cmd_check, "say whether all is well, what is not, and what to type next"},
+    {"doctor", cmd_doctor, "prove that WAL is archived and comes back, and say what is wrong"},
     {"verify", cmd_verify, "read everything back and check every WAL record"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
