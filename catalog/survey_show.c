@@ -76,6 +76,7 @@ static int show_problem(const struct problem *p, struct buf *out, struct err *e)
         [PROBLEM_MISPLACED] = "MISPLACED",
         [PROBLEM_LINEAGE] = "LINEAGE",
         [PROBLEM_NO_PACK] = "MISSING PACK",
+        [PROBLEM_GONE] = "GONE",
         [PROBLEM_BACKUP] = "BACKUP",
         [PROBLEM_RECIPIENT] = "RECIPIENT",
         [PROBLEM_LATER] = "note",

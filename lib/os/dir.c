@@ -194,6 +194,15 @@ int os_dir_unlink(int fd, const char *name, const char *what, struct err *err)
     return err_sys(err, errno, "could not remove \"%s/%s\"", what, name);
 }
 
+int os_dir_stat(int fd, const char *name, struct stat *st, const char *what, struct err *err)
+{
+    if (os_sys->fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    if (errno == ENOENT)
+        return OS_ABSENT;
+    return err_sys(err, errno, "could not look at \"%s/%s\"", what, name);
+}
+
 int os_dir_is_empty(int fd, bool *empty, const char *what, struct err *err)
 {
     int rc = os_dir_each(fd, found_one, NULL, what, err);

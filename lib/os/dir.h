@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "os/root.h"
@@ -56,6 +57,9 @@ static inline const char *os_name_at(const struct os_names *names, size_t i)
 
 /* Removes a file of the open directory.  Not flushed.  0, OS_ABSENT, -1. */
 int os_dir_unlink(int fd, const char *name, const char *what, struct err *err);
+
+/* lstat(2) of a name in the directory fd.  0, OS_ABSENT, -1. */
+int os_dir_stat(int fd, const char *name, struct stat *st, const char *what, struct err *err);
 
 int os_dir_is_empty(int fd, bool *empty, const char *what, struct err *err);
 

@@ -2,12 +2,16 @@
 
 #include <string.h>
 
+#include "repo/expired.h"
+
 void coverage_init(struct coverage *c, uint32_t segsize)
 {
     c->segsize = segsize;
     coverage_rows_init(&c->rows, COVERAGE_ROWS_MAX);
     coverage_timelines_init(&c->timelines, COVERAGE_TIMELINES_MAX);
     coverage_holes_init(&c->holes, COVERAGE_ROWS_MAX);
+    coverage_holes_init(&c->expired, COVERAGE_ROWS_MAX);
+    c->why = NULL;
 }
 
 void coverage_fini(struct coverage *c)
@@ -15,6 +19,7 @@ void coverage_fini(struct coverage *c)
     coverage_rows_fini(&c->rows);
     coverage_timelines_fini(&c->timelines);
     coverage_holes_fini(&c->holes);
+    coverage_holes_fini(&c->expired);
 }
 
 /* The place of the first timeline that is not below tli. */
@@ -193,7 +198,17 @@ static int add_hole(struct coverage *c, const struct coverage_timeline *t, uint6
     bool own = t->rows > 0 && c->rows.v[t->row + t->rows - 1].segno >= end;
     struct coverage_hole hole = {t->tli, own ? t->tli : t->needed_by, first, end, seen};
 
-    return coverage_holes_push(&c->holes, hole, e);
+    if (c->why == NULL)
+        return coverage_holes_push(&c->holes, hole, e);
+    for (; hole.first < end; hole.first = hole.end) {
+        bool on_purpose = expired_segment(c->why, t->tli, hole.first, c->segsize);
+        uint64_t until = expired_until(c->why, t->tli, hole.first, c->segsize);
+
+        hole.end = until < end ? until : end;
+        if (coverage_holes_push(on_purpose ? &c->expired : &c->holes, hole, e) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 static void sum_row(struct coverage_timeline *t, const struct coverage_row *r)
@@ -233,6 +248,7 @@ static int finish_timeline(struct coverage *c, struct coverage_timeline *t, stru
 
     inherit(c, t);
     t->hole = c->holes.n;
+    t->expired = c->expired.n;
     t->early = row_of(c, t, birth) - t->row;
     t->stored = 0;
     t->first_time = COVERAGE_NO_TIME;
@@ -261,6 +277,7 @@ static int finish_timeline(struct coverage *c, struct coverage_timeline *t, stru
     if (t->need > next && add_hole(c, t, next, t->need, seen, e) != 0)
         return -1;
     t->holes = c->holes.n - t->hole;
+    t->expireds = c->expired.n - t->expired;
     set_range(c, t);
     return 0;
 }
@@ -268,6 +285,7 @@ static int finish_timeline(struct coverage *c, struct coverage_timeline *t, stru
 int coverage_finish(struct coverage *c, struct err *e)
 {
     c->holes.n = 0;
+    c->expired.n = 0;
     share_out(c);
     for (size_t i = 0; i < c->timelines.n; i++)
         if (finish_timeline(c, &c->timelines.v[i], e) != 0)

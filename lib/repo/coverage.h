@@ -11,6 +11,8 @@
  *   ancestors is there) up to its last one, and up to the point where a later timeline left it.
  *   Before the first segment of all the archive has not begun; after the last one it goes on.
  *
+ * What an expire record explains (repo/expired) is no hole.
+ *
  * Rows are small, for there may be hundreds of thousands, and nothing here is quadratic.
  */
 #ifndef REPO_COVERAGE_H
@@ -51,6 +53,7 @@ struct coverage_row {
     uint8_t state;  /* enum coverage_state */
     uint8_t reason; /* COVERAGE_DAMAGED: enum facts_damage, 255 for greater ones */
     uint8_t join;   /* enum join_result with the segment before it on its path */
+    uint32_t known; /* for the scan: 1 + the number of its entry in the index; 0: none */
 };
 
 /* Segments first <= n < end are missing. */
@@ -78,6 +81,8 @@ struct coverage_timeline {
     size_t rows;
     size_t hole; /* and its holes holes.v[hole .. hole + holes) */
     size_t holes;
+    size_t expired; /* and what was removed on purpose expired.v[expired .. expired + expireds) */
+    size_t expireds;
     size_t early; /* so many of its first rows are before its birth, where nothing can be */
     lsn_t start;  /* range of what is there, holes included; equal when nothing is */
     lsn_t end;
@@ -85,6 +90,8 @@ struct coverage_timeline {
     int64_t first_time;
     int64_t last_time;
 };
+
+struct expired;
 
 VEC_DECLARE(coverage_rows, struct coverage_row);
 VEC_DECLARE(coverage_holes, struct coverage_hole);
@@ -95,6 +102,8 @@ struct coverage {
     struct coverage_rows rows;           /* by timeline and segment number */
     struct coverage_timelines timelines; /* ascending */
     struct coverage_holes holes;         /* by timeline and segment number */
+    struct coverage_holes expired; /* what would be holes, had they not been removed on purpose */
+    const struct expired *why;     /* what was; NULL: nothing */
 };
 
 void coverage_init(struct coverage *c, uint32_t segsize);

@@ -45,6 +45,7 @@ bool problem_is_damage(const struct problem *p)
     case PROBLEM_MISPLACED:
     case PROBLEM_LINEAGE:
     case PROBLEM_NO_PACK:
+    case PROBLEM_GONE:
     case PROBLEM_BACKUP:
     case PROBLEM_RECIPIENT:
     case PROBLEM_LATER:
@@ -69,6 +70,7 @@ const char *problem_word(enum problem_kind kind)
         [PROBLEM_MISPLACED] = "misplaced",
         [PROBLEM_LINEAGE] = "lineage",
         [PROBLEM_NO_PACK] = "missing-pack",
+        [PROBLEM_GONE] = "gone",
         [PROBLEM_BACKUP] = "backup",
         [PROBLEM_RECIPIENT] = "recipient",
         [PROBLEM_LATER] = "later-recipient",
@@ -355,6 +357,7 @@ static void explain(const struct problem *p, const struct coverage *c, char out[
                        "was stored");
         return;
     case PROBLEM_NO_PACK: /* told with their consequence */
+    case PROBLEM_GONE:
     case PROBLEM_BACKUP:
     case PROBLEM_RECIPIENT:
     case PROBLEM_LATER:

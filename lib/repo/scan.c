@@ -8,6 +8,7 @@
 #include "os/signal.h"
 #include "pg/join.h"
 #include "repo/recipients.h"
+#include "repo/scan_gone.h"
 #include "repo/store_stray.h"
 
 /* From PostgreSQL's epoch to ours. */
@@ -28,6 +29,7 @@ struct run {
     struct repo *repo;
     const struct scan_how *how;
     struct object_reader *reader;
+    struct index index;
     struct join join;
     struct wal_summary summary;
     struct addressed addressed;
@@ -42,6 +44,7 @@ void scan_init(struct scan *s)
     coverage_init(&s->cover, 0);
     problems_init(&s->problems);
     scan_extras_init(&s->extras, SCAN_EXTRAS_MAX);
+    expired_init(&s->expired);
 }
 
 void scan_fini(struct scan *s)
@@ -49,6 +52,7 @@ void scan_fini(struct scan *s)
     coverage_fini(&s->cover);
     problems_fini(&s->problems);
     scan_extras_fini(&s->extras);
+    expired_fini(&s->expired);
 }
 
 static bool is_chosen(const struct run *run, tli_t tli)
@@ -58,7 +62,16 @@ static bool is_chosen(const struct run *run, tli_t tli)
 
 /* --- names --- */
 
-static int list_name(void *arg, const char *leaf, struct err *e)
+/* The number of the entry of what was listed, counted from 1; 0: it must be opened. */
+static uint32_t known(struct run *run, const struct store_seen *seen, enum object_kind kind)
+{
+    const struct index_entry *entry =
+        index_find(&run->index, kind, seen->name, seen->size, seen->stamp);
+
+    return entry == NULL ? 0 : (uint32_t)(entry - run->index.entries.v) + 1;
+}
+
+static int list_name(void *arg, const struct store_seen *seen, struct err *e)
 {
     struct run *run = arg;
     struct scan *s = run->scan;
@@ -66,26 +79,33 @@ static int list_name(void *arg, const char *leaf, struct err *e)
     uint64_t segno;
 
     /* Names that do not belong here are found by the search for strays. */
-    if (!walname_parse(leaf, &n) || n.kind == WALNAME_HISTORY || n.tli != run->tli ||
+    if (!walname_parse(seen->name, &n) || n.kind == WALNAME_HISTORY || n.tli != run->tli ||
         !walname_segno(&n, s->cover.segsize, &segno))
         return 0;
     run->total += is_chosen(run, n.tli) ? 1 : 0;
     if (n.kind == WALNAME_SEGMENT) {
         struct coverage_row row = {.segno = segno,
                                    .tli = n.tli,
+                                   .stored = seen->size,
+                                   .known = known(run, seen, KIND_SEGMENT),
                                    .first_time = COVERAGE_NO_TIME,
                                    .last_time = COVERAGE_NO_TIME,
                                    .join = JOIN_FIRST};
 
         return coverage_add(&s->cover, &row, e);
     }
-    return scan_extras_push(&s->extras,
-                            (struct scan_extra){.segno = segno,
-                                                .tli = n.tli,
-                                                .offset = n.offset,
-                                                .last_time = COVERAGE_NO_TIME,
-                                                .partial = n.kind == WALNAME_PARTIAL},
-                            e);
+    return scan_extras_push(
+        &s->extras,
+        (struct scan_extra){
+            .segno = segno,
+            .tli = n.tli,
+            .offset = n.offset,
+            .stored = seen->size,
+            .last_time = COVERAGE_NO_TIME,
+            .known =
+                known(run, seen, n.kind == WALNAME_PARTIAL ? KIND_PARTIAL : KIND_BACKUP_HISTORY),
+            .partial = n.kind == WALNAME_PARTIAL},
+        e);
 }
 
 static int list_group(void *arg, uint32_t group, struct err *e)
@@ -94,7 +114,8 @@ static int list_group(void *arg, uint32_t group, struct err *e)
 
     if (os_signal_check(e) != 0)
         return -1;
-    return store_each_wal(&run->repo->store, &run->repo->where, run->tli, group, list_name, run, e);
+    return store_each_wal_seen(&run->repo->store, &run->repo->where, run->tli, group, list_name,
+                               run, e);
 }
 
 static int list_timeline(void *arg, uint32_t timeline, struct err *e)
@@ -291,6 +312,28 @@ static int check_addressed(struct run *run, const struct walname *n, const char 
     return 0;
 }
 
+/* Does the index go on saying what the object says?  `sound`: it was opened and says this. */
+static int remember(struct run *run, const struct store_name *at, const struct store_object *o,
+                    bool sound, struct err *e)
+{
+    const struct frame_tail *t = &run->reader->tail;
+    struct index_record record = {.kind = at->kind,
+                                  .flags = sound ? 0 : INDEX_REVOKED,
+                                  .name = at->name,
+                                  .name_len = strlen(at->name),
+                                  .size = o->source.size,
+                                  .stamp = o->stamp};
+    bool has = index_find(&run->index, at->kind, at->name, o->source.size, o->stamp) != NULL;
+
+    if (has == sound || run->index.revoked)
+        return 0;
+    if (sound) {
+        record.part = t->public_part;
+        record.part_len = t->public_len;
+    }
+    return index_add(&run->index, &record, e);
+}
+
 /* Answers of look. */
 enum { LOOK_GONE = 1, LOOK_LOST = 2 };
 
@@ -306,6 +349,7 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
     struct store_name at;
     struct walname name;
     struct store_object o;
+    struct err quiet = {0};
     int rc;
 
     *meta = NULL;
@@ -320,6 +364,8 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
     if (rc != 0)
         return complain(run, &name, leaf, false, e) == 0 ? LOOK_LOST : -1;
     *stored = o.source.size;
+    run->scan->opened++;
+    (void)index_find(&run->index, at.kind, leaf, o.source.size, o.stamp); /* it is there */
     rc = object_open(run->reader, &o.source, &run->repo->trust, &want, e);
     if (rc == 0) {
         rc = check_addressed(run, &name, leaf, e);
@@ -334,8 +380,13 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
             at.kind == KIND_SEGMENT || at.kind == KIND_PARTIAL ? &run->summary.facts : NULL;
         if (rc == 0 && run->how->deep != NULL && is_chosen(run, name.tli))
             rc = run->how->deep(run->how->arg, &object, &run->summary, e);
+        if (rc == 0)
+            rc = remember(run, &at, &o, true, e);
         object_close(run->reader);
     }
+    if (rc != 0 && run->how->deep != NULL && e->code == ERR_DAMAGED &&
+        remember(run, &at, &o, false, &quiet) != 0)
+        err_clear(&quiet); /* no memory for what merely speeds up the next one */
     store_release(&o);
     if (rc == SCAN_DIFFERS)
         return complain(run, &name, leaf, true, e);
@@ -418,17 +469,37 @@ static void fill_row(struct coverage_row *row, const struct facts *f)
     row->reason = f->damage[0].reason > 255 ? 255 : (uint8_t)f->damage[0].reason;
 }
 
+/* What the index knows, in run->summary; false: it must be opened after all. */
+static bool recall(struct run *run, uint32_t known_as, tli_t tli, uint64_t segno)
+{
+    const struct index_entry *entry;
+    struct facts *f = &run->summary.facts;
+    struct err quiet = {0};
+
+    if (known_as == 0 || run->how->deep != NULL)
+        return false;
+    entry = &run->index.entries.v[known_as - 1];
+    memset(&run->summary, 0, sizeof run->summary);
+    return facts_decode(entry->part, entry->part_len, f, &quiet) == 0 && f->tli == tli &&
+           f->segsize == run->scan->cover.segsize && f->start == walname_start(segno, f->segsize) &&
+           f->sysid == run->repo->where.system_id;
+}
+
 static int read_segment(struct run *run, struct coverage_row *row, struct err *e)
 {
     char leaf[WALNAME_MAX];
-    uint8_t *meta;
-    int rc;
+    uint8_t *meta = NULL;
+    int rc = 0;
 
-    walname_segment(leaf, row->tli, row->segno, run->scan->cover.segsize);
-    rc = look(run, leaf, &row->stored, &meta, NULL, e);
+    if (!recall(run, row->known, row->tli, row->segno)) {
+        walname_segment(leaf, row->tli, row->segno, run->scan->cover.segsize);
+        rc = look(run, leaf, &row->stored, &meta, NULL, e);
+    }
     if (rc == 0) {
         fill_row(row, &run->summary.facts);
         row->join = (uint8_t)join_step(&run->join, &run->summary);
+        if (run->how->facts != NULL)
+            rc = run->how->facts(run->how->arg, &run->summary.facts, e);
     } else {
         row->state = rc == LOOK_GONE ? COVERAGE_GONE : COVERAGE_LOST;
         join_init(&run->join);
@@ -456,6 +527,10 @@ static int seed_join(struct run *run, const struct coverage_timeline *t,
     if (before == NULL || before->state == COVERAGE_LOST || before->state == COVERAGE_GONE)
         return 0;
     walname_segment(leaf, before->tli, before->segno, run->scan->cover.segsize);
+    if (recall(run, before->known, before->tli, before->segno)) {
+        (void)join_step(&run->join, &run->summary);
+        return 0;
+    }
     run->how = &shallow;
     rc = look(run, leaf, &stored, &meta, NULL, e);
     run->how = how;
@@ -491,14 +566,16 @@ static int read_extra(struct run *run, struct scan_extra *x, struct err *e)
 {
     uint32_t segsize = run->scan->cover.segsize;
     char leaf[WALNAME_MAX];
-    uint8_t *meta;
-    int rc;
+    uint8_t *meta = NULL;
+    int rc = 0;
 
     if (x->partial)
         walname_partial(leaf, x->tli, x->segno, segsize);
     else
         walname_backup(leaf, x->tli, walname_start(x->segno, segsize) + x->offset, segsize);
-    rc = look(run, leaf, &x->stored, &meta, NULL, e);
+    if (x->partial ? !recall(run, x->known, x->tli, x->segno)
+                   : x->known == 0 || run->how->deep != NULL)
+        rc = look(run, leaf, &x->stored, &meta, NULL, e);
     free(meta);
     if (rc == 0 && x->partial) {
         x->end = run->summary.facts.end;
@@ -509,25 +586,51 @@ static int read_extra(struct run *run, struct scan_extra *x, struct err *e)
     return rc < 0 ? -1 : 0;
 }
 
+static int look_at_all(struct run *run, struct err *e)
+{
+    struct scan *s = run->scan;
+    struct repo *r = run->repo;
+
+    if (store_each_timeline(&r->store, &r->where, list_timeline, run, e) != 0 ||
+        scan_gone_backups(&run->index, r, run->reader, e) != 0 ||
+        store_each_stray(&r->store, &r->where, s->cover.segsize, stray, run, e) != 0)
+        return -1;
+    /* After the listing: who removes something writes first that he will. */
+    if (expired_read(&s->expired, r, &s->problems, run->reader, e) != 0 ||
+        read_histories(run, e) != 0)
+        return -1;
+    /* Gives each timeline its rows and its place in the tree, for the joins. */
+    if (coverage_finish(&s->cover, e) != 0 || read_segments(run, e) != 0 ||
+        flush_addressed(run, e) != 0)
+        return -1;
+    for (size_t i = 0; i < s->extras.n; i++)
+        if (is_chosen(run, s->extras.v[i].tli) && read_extra(run, &s->extras.v[i], e) != 0)
+            return -1;
+    return coverage_finish(&s->cover, e) != 0 ||
+                   scan_gone(s, &run->index, r, run->how->timeline, e) != 0
+               ? -1
+               : 0;
+}
+
 int scan_lineage(struct scan *s, struct repo *r, const struct scan_how *how,
                  struct object_reader *reader, struct err *e)
 {
-    struct run run = {.scan = s, .repo = r, .how = how, .reader = reader};
+    struct run *run = calloc(1, sizeof *run);
+    int rc = -1;
 
+    if (run == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to read the archive");
+    *run = (struct run){.scan = s, .repo = r, .how = how, .reader = reader};
     s->cover.segsize = r->lineage.segment_size;
-    if (store_each_timeline(&r->store, &r->where, list_timeline, &run, e) != 0)
-        return -1;
-    if (store_each_stray(&r->store, &r->where, s->cover.segsize, stray, &run, e) != 0 ||
-        read_histories(&run, e) != 0)
-        return -1;
-    /* Gives each timeline its rows and its place in the tree, for the joins. */
-    if (coverage_finish(&s->cover, e) != 0 || read_segments(&run, e) != 0 ||
-        flush_addressed(&run, e) != 0)
-        return -1;
-    for (size_t i = 0; i < s->extras.n; i++)
-        if (is_chosen(&run, s->extras.v[i].tli) && read_extra(&run, &s->extras.v[i], e) != 0)
-            return -1;
-    if (coverage_finish(&s->cover, e) != 0)
-        return -1;
-    return problems_derive(&s->problems, &s->cover, how->timeline, e);
+    s->cover.why = &s->expired;
+    /* The index first: what it knows was there before the listing began. */
+    if (index_load(&run->index, r, e) == 0) {
+        s->index_damaged = run->index.damaged;
+        rc = look_at_all(run, e);
+        if (rc == 0)
+            index_keep(&run->index, r);
+    }
+    index_fini(&run->index);
+    free(run);
+    return rc == 0 ? problems_derive(&s->problems, &s->cover, how->timeline, e) : -1;
 }

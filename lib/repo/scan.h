@@ -1,12 +1,14 @@
 /*
  * scan: looks at everything that the WAL tree of a lineage holds.
  *
- * First all names are listed, then each object is opened: two small reads, which prove header,
- * trailer and signature and give the facts.  Neighbours are joined on the way (pg/join), with
- * checksums where the metadata can be read.  What is wrong with one object is a problem, not an
- * error: the scan goes on.  Nothing is changed, and no secret key is needed.
+ * First all names are listed, with sizes and times.  What the index (repo/index) does not know as
+ * it is there, is opened: two small reads, which prove header, trailer and signature and give the
+ * facts (and a record for the index).  Neighbours are joined on the way (pg/join).  What is wrong
+ * with one object is a problem, not an error: the scan goes on.  What was there once and is not any
+ * more, is one, too.  No object is changed, and no secret key is needed.
  *
- * With `deep` each object is read back as well (repo/verify).
+ * With `deep` every object is opened and read back as well (repo/verify), and neighbours are joined
+ * with checksums, too, where the metadata can be read.
  */
 #ifndef REPO_SCAN_H
 #define REPO_SCAN_H
@@ -21,6 +23,8 @@
 #include "pg/walname.h"
 #include "pg/walwalk.h"
 #include "repo/coverage.h"
+#include "repo/expired.h"
+#include "repo/index.h"
 #include "repo/problem.h"
 #include "repo/repo.h"
 #include "repo/wal.h"
@@ -35,6 +39,7 @@ struct scan_extra {
     int64_t last_time; /* partial: of its commits; COVERAGE_NO_TIME when there are none */
     tli_t tli;
     uint32_t offset; /* backup: where it started in its segment */
+    uint32_t known;  /* see struct coverage_row */
     bool partial;
 };
 VEC_DECLARE(scan_extras, struct scan_extra);
@@ -43,8 +48,11 @@ struct scan {
     struct coverage cover;
     struct problems problems;
     struct scan_extras extras; /* by timeline and segment */
-    uint64_t objects;          /* opened */
-    uint64_t stored;           /* their bytes */
+    struct expired expired;
+    uint64_t objects;   /* looked at, */
+    uint64_t opened;    /* and so many of them opened */
+    uint64_t stored;    /* their bytes */
+    bool index_damaged; /* some file of the index was (it is made again where possible) */
 };
 
 /* An open object, for `deep`. */
@@ -66,8 +74,12 @@ enum { SCAN_DIFFERS = 1 };
 typedef int (*scan_deep_fn)(void *arg, const struct scan_object *o, struct wal_summary *found,
                             struct err *e);
 
+/* What a segment says of itself; called for each in order, whether it was opened or not. */
+typedef int (*scan_facts_fn)(void *arg, const struct facts *f, struct err *e);
+
 struct scan_how {
-    tli_t timeline; /* look into this one only (0: all); the others are only listed */
+    tli_t timeline;      /* look into this one only (0: all); the others are only listed */
+    scan_facts_fn facts; /* may be NULL */
     scan_deep_fn deep;
     void *arg;
     /* Told which segments will be read back, by timeline and number, before the first of them is,

@@ -97,6 +97,11 @@ void store_show(const struct store_lineage *l, const struct store_name *n, char 
     (void)snprintf(out + len, STORE_PATH_MAX - len, "/%.64s", n->name);
 }
 
+static uint64_t stamp_of(const struct stat *st)
+{
+    return (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
+}
+
 /* Opens a file for reading, with its size.  A pipe that somebody put in its place must not hold us
  * up. */
 static int open_file(struct store *s, const char *path, int *fd, uint64_t *size, struct err *e)
@@ -120,11 +125,18 @@ static int read_source(void *arg, uint64_t at, void *buf, size_t len, struct err
 int store_get(struct store *s, const struct store_lineage *l, const struct store_name *n,
               struct store_object *o, struct err *e)
 {
+    struct stat st;
     int rc;
 
     store_show(l, n, o->shown);
     o->fd = -1;
     rc = open_file(s, o->shown, &o->fd, &o->source.size, e);
+    if (rc == 0 && os_stat_fd(o->fd, &st, o->shown, e) != 0) {
+        os_drop(&o->fd);
+        rc = -1;
+    }
+    if (rc == 0)
+        o->stamp = stamp_of(&st);
     o->source.read = read_source;
     o->source.arg = o;
     o->source.name = o->shown;
@@ -291,6 +303,56 @@ int store_each_wal(struct store *s, const struct store_lineage *l, uint32_t time
     (void)snprintf(path + len, sizeof path - len, "/wal/%08X/%08X", (unsigned)timeline,
                    (unsigned)group);
     return each_name(s, path, false, fn, arg, e);
+}
+
+int store_look(struct store *s, const struct store_lineage *l, const struct store_name *n,
+               struct store_seen *seen, struct err *e)
+{
+    char path[STORE_PATH_MAX];
+    struct stat st;
+    int rc;
+
+    store_show(l, n, path);
+    rc = os_root_stat(&s->root, path, &st, e);
+    if (rc == 0)
+        *seen = (struct store_seen){n->name, (uint64_t)st.st_size, stamp_of(&st)};
+    return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
+}
+
+int store_each_wal_seen(struct store *s, const struct store_lineage *l, uint32_t timeline,
+                        uint32_t group, store_seen_fn fn, void *arg, struct err *e)
+{
+    struct os_names names = OS_NAMES_INIT;
+    char path[STORE_PATH_MAX];
+    size_t len = (size_t)lineage_dir(l, path);
+    int fd = -1;
+    int rc;
+
+    (void)snprintf(path + len, sizeof path - len, "/wal/%08X/%08X", (unsigned)timeline,
+                   (unsigned)group);
+    rc = os_root_at(&s->root, path, O_RDONLY | O_DIRECTORY, 0, &fd, e);
+    if (rc == OS_ABSENT)
+        return 0;
+    if (rc == 0)
+        rc = os_dir_names(fd, &names, NAMES_MAX, path, e);
+    for (size_t i = 0; rc == 0 && i < names.n; i++) {
+        struct store_seen seen = {.name = os_name_at(&names, i)};
+        struct stat st;
+
+        if (names.list[i].type == OS_TYPE_DIR || publish_is_temp(seen.name))
+            continue;
+        rc = os_dir_stat(fd, seen.name, &st, path, e);
+        if (rc == 0) {
+            seen.size = (uint64_t)st.st_size;
+            seen.stamp = stamp_of(&st);
+            rc = fn(arg, &seen, e);
+        } else if (rc == OS_ABSENT) { /* removed since it was listed */
+            rc = 0;
+        }
+    }
+    os_names_fini(&names);
+    os_drop(&fd);
+    return rc;
 }
 
 int store_each_object(struct store *s, const struct store_lineage *l, enum object_kind kind,

@@ -57,6 +57,7 @@ void store_show(const struct store_lineage *l, const struct store_name *n,
 
 struct store_object {
     int fd;
+    uint64_t stamp; /* see struct store_seen */
     char shown[STORE_PATH_MAX];
     struct object_source source;
 };
@@ -97,6 +98,21 @@ int store_each_timeline(struct store *s, const struct store_lineage *l, store_nu
                         void *arg, struct err *e);
 int store_each_group(struct store *s, const struct store_lineage *l, uint32_t timeline,
                      store_number_fn fn, void *arg, struct err *e);
+/* The same with what a listing tells beside the name. */
+struct store_seen {
+    const char *name;
+    uint64_t size;
+    uint64_t stamp; /* changes with the content unless somebody sees to it that it does not: the
+                       time of the last change, nanoseconds since 1970 */
+};
+typedef int (*store_seen_fn)(void *arg, const struct store_seen *seen, struct err *e);
+int store_each_wal_seen(struct store *s, const struct store_lineage *l, uint32_t timeline,
+                        uint32_t group, store_seen_fn fn, void *arg, struct err *e);
+
+/* One object's size and stamp.  0, STORE_ABSENT, -1. */
+int store_look(struct store *s, const struct store_lineage *l, const struct store_name *n,
+               struct store_seen *seen, struct err *e) __attribute__((warn_unused_result));
+
 int store_each_wal(struct store *s, const struct store_lineage *l, uint32_t timeline,
                    uint32_t group, store_each_fn fn, void *arg, struct err *e);
 

@@ -8,6 +8,7 @@
 #include "os/file.h"
 #include "pg/history.h"
 #include "pg/label.h"
+#include "repo/index.h"
 #include "repo/recipients.h"
 #include "repo/wal.h"
 
@@ -242,6 +243,8 @@ static int store_new(struct job *j, bool compress, struct wal_put_report *report
         goto out;
     report->stored_size = w->put.total;
     rc = store_put_commit(&w->put, e);
+    if (rc == 0) /* it is stored, whatever becomes of the index */
+        index_note(j->r, &j->object, parts.public_part, parts.public_len);
 out:
     store_put_abort(&w->put);
     object_writer_wipe(&w->writer);

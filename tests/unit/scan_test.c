@@ -176,6 +176,19 @@ static void drop(tli_t tli, unsigned i)
     OK(unlink(path) == 0, "a segment is taken away");
 }
 
+/* The index forgets that anything was there. */
+static void forget(void)
+{
+    struct os_root root = OS_ROOT_INIT;
+    char path[64];
+    struct err e = {0};
+
+    snprintf(path, sizeof path, "main/%u/index", MAKE_SYSID);
+    OK(os_root_open(&root, base, &e) == 0 && os_tree_remove(&root, path, &e) == 0,
+       "the index is removed");
+    os_root_close(&root);
+}
+
 /* --- scanning --- */
 
 static bool scan(struct scan *s, bool deep, tli_t timeline)
@@ -338,6 +351,7 @@ static void test_fork(const struct maker *m, const struct maker *other)
     OK(put_segment(m, 2, 1, &honest) == 0, "a segment before the birth of its timeline");
     expect("what nobody reads", false, "misplaced");
     drop(2, 1);
+    forget();
 
     snprintf(path, sizeof path, "%s/main/%u/wal/00000002/00000002.history", base, MAKE_SYSID);
     OK(unlink(path) == 0, "the history is taken away");
