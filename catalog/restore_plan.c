@@ -89,9 +89,14 @@ static void why_not(const struct restore *r, struct err *e)
     }
     switch (p->why) {
     case PLAN_HOLE:
+    case PLAN_EXPIRED:
     case PLAN_LOST:
         (void)err_set(e, ERR_HOLE, "cannot reach %s: segment %s is %s, so recovery gets to %s",
-                      target, name, p->why == PLAN_HOLE ? "missing" : "damaged", at);
+                      target, name,
+                      p->why == PLAN_HOLE   ? "missing"
+                      : p->why == PLAN_LOST ? "damaged"
+                                            : "expired",
+                      at);
         return;
     case PLAN_DAMAGE:
     case PLAN_MINIMAL:

@@ -16,7 +16,8 @@ enum {
     TAG_LEVELS = 0x07,
     TAG_HEAD = 0x08,
     TAG_TAIL = 0x09,
-    TAG_DAMAGE = 0x0A
+    TAG_DAMAGE = 0x0A,
+    TAG_NAMED = 0x0B
 };
 
 void facts_time(struct facts_times *t, int64_t time, bool any)
@@ -169,6 +170,12 @@ size_t facts_encode(const struct facts *f, uint8_t out[FACTS_BYTES_MAX])
     }
     put_changes(&o, f);
     put_ends(&o, f);
+    if (f->points + f->spaces > 0) {
+        tlv_begin(&o, TAG_NAMED);
+        tlv_varint(&o, f->points);
+        tlv_varint(&o, f->spaces);
+        (void)tlv_end(&o); /* see put_xacts */
+    }
     return o.len;
 }
 
@@ -292,6 +299,8 @@ static bool get_item(uint8_t tag, struct cur *c, struct facts *f)
                f->tail_present <= f->segsize;
     case TAG_DAMAGE:
         return get_damage(c, f);
+    case TAG_NAMED:
+        return cur_varint(c, &f->points) && cur_varint(c, &f->spaces);
     default:
         return true;
     }

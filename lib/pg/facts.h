@@ -104,6 +104,9 @@ struct facts {
         uint32_t level; /* 0 minimal, 1 replica, 2 logical */
     } wal_level[FACTS_CHANGES_MAX];
 
+    uint64_t points; /* restore points, */
+    uint64_t spaces; /* and tablespaces that were made; none are counted in old summaries */
+
     uint32_t head_rem;     /* bytes of a record begun before that were due at the start; 0: none */
     uint32_t head_present; /* of these in here */
     lsn_t tail;            /* record that goes on in the next segment; 0: none */

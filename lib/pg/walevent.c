@@ -123,6 +123,7 @@ static int restore_point(struct walevent *ev, const struct walrecord *r)
     p.time = get_i64(r->main);
     memcpy(p.name, r->main + 8, META_NAME_MAX);
     p.name[META_NAME_MAX - 1] = '\0';
+    ev->facts->points++;
     rare_done(ev, meta_put_restore_point(rare(ev), ev->facts->start, &p));
     return 0;
 }
@@ -457,6 +458,7 @@ static int tblspc_record(struct walevent *ev, const struct walrecord *r)
         if (n >= META_PATH_MAX)
             return 1;
         memcpy(t->path, r->main + 4, n);
+        ev->facts->spaces++;
     }
     rare_done(ev, meta_put_tablespace(rare(ev), ev->facts->start, t));
     tell_outcome(ev, r->xid);

@@ -4,275 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/parse.h"
-#include "pg/join.h"
-#include "pg/metaread.h"
+#include "repo/inventory_peek.h"
 #include "repo/inventory_wal.h"
 #include "repo/manifest_read.h"
 #include "repo/pack_set.h"
 
-/* From PostgreSQL's epoch to ours. */
-static const int64_t EPOCH_2000 = INT64_C(946684800) * USEC_PER_SEC;
-
-enum { SEEDS_MAX = 1 << 20 };
-
-/* Where a timeline begins a join is taken up again that an ancestor's segment left. */
-struct seed {
-    tli_t tli; /* the ancestor's segment */
-    uint64_t segno;
-    struct join *join;
-};
-VEC_DECLARE(seeds, struct seed);
-
-struct gather {
-    struct inventory *v;
-    struct repo *repo;
-    struct seeds seeds;
-    bool seeded; /* seeds are known */
-    struct join join;
-    struct meta_item item;
-    struct walevent event; /* for one joined record */
-    struct facts facts;
-    uint8_t meta[META_BYTES_MAX];
-};
-
-/* --- what the metadata of a segment tells --- */
-
-static int take_item(struct gather *g, tli_t tli, uint64_t segno, struct plan_segment *s,
-                     struct err *e)
-{
-    const struct meta_item *item = &g->item;
-    struct plan_point *p;
-    struct plan_space *t;
-
-    switch (item->tag) {
-    case META_RESTORE_POINT:
-        p = plan_points_add(&g->v->in.points, e);
-        if (p == NULL)
-            return -1;
-        *p = (struct plan_point){.tli = tli,
-                                 .segno = segno,
-                                 .lsn = item->u.restore_point.lsn,
-                                 .time = item->u.restore_point.time + EPOCH_2000};
-        memcpy(p->name, item->u.restore_point.name, sizeof p->name);
-        return 0;
-    case META_TABLESPACE:
-        if ((item->u.tablespace.flags & META_CREATED) == 0)
-            return 0;
-        t = plan_spaces_add(&g->v->in.spaces, e);
-        if (t == NULL)
-            return -1;
-        t->tli = tli;
-        t->segno = segno;
-        t->lsn = item->u.tablespace.lsn;
-        t->oid = item->u.tablespace.spc;
-        memcpy(t->path, item->u.tablespace.path, sizeof t->path);
-        return 0;
-    case META_RUNNING:
-        s->has_run = true;
-        s->run = item->u.running.lsn;
-        s->next = item->u.running.next;
-        s->oldest = item->u.running.oldest;
-        return 0;
-    case META_HEAD:
-    case META_TAIL:
-    case META_EVENT:
-    case META_CHANGE:
-    case META_DATABASE:
-    case META_OUTCOME:
-    case META_OPEN:
-        break;
-    }
-    return 0;
-}
-
-static int take_meta(struct gather *g, const void *meta, size_t len, lsn_t start, tli_t tli,
-                     uint64_t segno, struct plan_segment *s, struct err *e)
-{
-    struct metaread r;
-    int rc;
-
-    metaread_open(&r, meta, len, start);
-    while ((rc = metaread_next(&r, &g->item)) == 0)
-        if (take_item(g, tli, segno, s, e) != 0)
-            return -1;
-    if (rc < 0) /* what cannot be read is as good as left out */
-        s->lost |= FACTS_LOST_EVENTS;
-    return 0;
-}
-
-static void take_levels(struct plan_segment *s, const struct facts *f)
-{
-    uint32_t n = f->levels < FACTS_CHANGES_MAX ? f->levels : (uint32_t)FACTS_CHANGES_MAX;
-
-    for (uint32_t i = 0; i < n; i++) {
-        if (f->wal_level[i].level != 0)
-            continue;
-        if (s->minimal == 0)
-            s->minimal = f->wal_level[i].lsn;
-        s->minimal_to = f->wal_level[i].lsn;
-    }
-    if (f->levels > FACTS_CHANGES_MAX && s->minimal != 0)
-        s->minimal_to = f->end;
-}
-
-/* --- the record that comes over --- */
-
-/* Which segments another timeline goes on from. */
-static int find_seeds(struct gather *g, struct err *e)
-{
-    const struct coverage *c = &g->v->scan.cover;
-
-    g->seeded = true;
-    for (size_t i = 0; i < c->timelines.n; i++) {
-        const struct coverage_row *row = coverage_before_birth(c, &c->timelines.v[i]);
-
-        if (row != NULL && seeds_push(&g->seeds, (struct seed){row->tli, row->segno, NULL}, e) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int keep_seed(struct gather *g, tli_t tli, uint64_t segno, struct err *e)
-{
-    for (size_t i = 0; i < g->seeds.n; i++) {
-        struct seed *s = &g->seeds.v[i];
-
-        if (s->tli != tli || s->segno != segno || s->join != NULL)
-            continue;
-        s->join = malloc(sizeof *s->join);
-        if (s->join == NULL)
-            return err_set(e, ERR_NOMEM, "no memory to read the archive");
-        *s->join = g->join;
-    }
-    return 0;
-}
-
-/* The first segment of a timeline: what does it go on from? */
-static void use_seed(struct gather *g, tli_t tli, uint64_t segno)
-{
-    const struct coverage *c = &g->v->scan.cover;
-    const struct coverage_timeline *t = coverage_find(c, tli);
-    const struct coverage_row *row;
-
-    join_init(&g->join);
-    if (t == NULL || segno != coverage_birth(c, t))
-        return;
-    row = coverage_before_birth(c, t);
-    for (size_t i = 0; row != NULL && i < g->seeds.n; i++)
-        if (g->seeds.v[i].tli == row->tli && g->seeds.v[i].segno == row->segno &&
-            g->seeds.v[i].join != NULL)
-            g->join = *g->seeds.v[i].join;
-}
-
-/* Reads the joined record as the collector that makes summaries does. */
-static int take_joined(struct gather *g, const struct version *v, struct plan_segment *s,
-                       struct err *e)
-{
-    const struct join *j = &g->join;
-    const uint8_t *p = j->record;
-    uint8_t rmid = p[17];
-    uint8_t op = p[16] & 0xf0;
-    bool wanted =
-        rmid == WALRECORD_TBLSPC || (rmid == WALRECORD_XLOG && (op == 0x60 || op == 0x70));
-
-    if (inventory_wal_end(v, p, j->record_len, j->record_lsn, &s->crossing)) {
-        s->cross = PLAN_CROSS_END;
-        return 0;
-    }
-    if (!wanted)
-        return 0;
-    memset(&g->facts, 0, sizeof g->facts);
-    g->facts.magic = v->magic;
-    g->facts.segsize = g->v->in.segsize;
-    g->facts.start =
-        walname_start(walname_segno_of(j->record_lsn, g->facts.segsize), g->facts.segsize);
-    walevent_init(&g->event, v, &g->facts, g->meta);
-    g->event.rows_min = 1;
-    if (walevent_record(&g->event, p, j->record_len, j->record_lsn) != 0)
-        return 0;
-    walevent_finish(&g->event);
-    take_levels(s, &g->facts);
-    return take_meta(g, g->meta, g->event.meta.len, g->facts.start, s->tli, s->segno, s, e);
-}
-
-static int join_on(struct gather *g, const struct scan_object *o, struct wal_summary *sum,
-                   struct plan_segment *s, struct err *e)
-{
-    const struct version *v = version_by_magic(sum->facts.magic);
-    bool open = object_can_read(o->reader);
-    uint8_t *data = NULL;
-    size_t len = 0;
-    struct err quiet = {0};
-
-    /* A data part that cannot be read says nothing; reading the segment itself would tell. */
-    if (open && object_data(o->reader, &data, &len, &quiet) != 0)
-        open = false;
-    sum->data = data;
-    sum->data_len = len;
-    (void)join_step(&g->join, sum); /* the scan has its own verdict */
-    sum->data = NULL;
-    sum->data_len = 0;
-    free(data);
-    if ((sum->facts.flags & FACTS_HEAD_ENDS) == 0)
-        return keep_seed(g, s->tli, s->segno, e);
-    s->cross = PLAN_CROSS_UNKNOWN;
-    if (open && v != NULL && g->join.record_lsn != 0) {
-        /* No bytes are kept of kinds that nobody looks into. */
-        s->cross = PLAN_CROSS_NONE;
-        if (g->join.record_len >= WALRECORD_HEADER && take_joined(g, v, s, e) != 0)
-            return -1;
-    }
-    return keep_seed(g, s->tli, s->segno, e);
-}
-
 /* --- segments --- */
 
-static int take_segment(void *arg, const struct scan_object *o, struct wal_summary *found,
-                        struct err *e)
+static int take_segment(void *arg, const struct facts *f, struct err *e)
 {
-    struct gather *g = arg;
-    const struct facts *f = o->facts;
-    struct plan_segments *all = &g->v->in.segments;
-    const struct plan_segment *before = all->n == 0 ? NULL : &all->v[all->n - 1];
-    struct plan_segment *s;
-    bool follows;
+    struct inventory *v = arg;
+    struct plan_segment *s = plan_segments_add(&v->in.segments, e);
 
-    if (f == NULL || o->name->kind != WALNAME_SEGMENT)
-        return 0;
-    if (!g->seeded && find_seeds(g, e) != 0)
-        return -1;
-    follows =
-        before != NULL && before->tli == f->tli && (before->segno + 1) * f->segsize == f->start;
-    s = plan_segments_add(all, e);
     if (s == NULL)
         return -1;
-    s->tli = f->tli;
-    s->segno = walname_segno_of(f->start, f->segsize);
-    s->flags = f->flags;
-    s->lost = f->lost;
-    s->first = f->first_rec;
-    s->last = f->last_rec;
-    s->end = f->end;
-    s->tail = f->tail;
-    s->damage = f->damages > 0 ? f->damage[0].lsn : 0;
-    if (f->damages > 0 && s->damage == 0)
-        s->damage = f->start;
-    s->ends = f->commits + f->aborts;
-    s->last_time = s->greatest = s->last_commit = COVERAGE_NO_TIME;
-    if (f->commits > 0)
-        s->last_commit = f->commit_times.last + EPOCH_2000;
-    if (s->ends > 0) {
-        s->last_time = f->xact_times.last + EPOCH_2000;
-        s->greatest = f->xact_times.greatest + EPOCH_2000;
-    }
-    take_levels(s, f);
-    if (found->meta_len > 0 &&
-        take_meta(g, found->meta, found->meta_len, f->start, s->tli, s->segno, s, e) != 0)
-        return -1;
-    if (!follows)
-        use_seed(g, s->tli, s->segno);
-    return join_on(g, o, found, s, e);
+    inventory_facts(s, f);
+    return 0;
 }
 
 /* Gives the segments what only the scan knows, and adds those that could not be opened. */
@@ -289,6 +36,7 @@ static int merge_rows(struct inventory *v, struct err *e)
                                  .segno = row->segno,
                                  .last_time = COVERAGE_NO_TIME,
                                  .greatest = COVERAGE_NO_TIME,
+                                 .first_commit = COVERAGE_NO_TIME,
                                  .last_commit = COVERAGE_NO_TIME};
 
         while (at < v->in.segments.n &&
@@ -411,26 +159,16 @@ static int take_backups(struct inventory *v, struct repo *r, struct object_reade
 int inventory_read(struct inventory *v, struct repo *r, struct object_reader *scratch,
                    struct err *e)
 {
-    struct gather *g = calloc(1, sizeof *g);
-    struct scan_how how = {.deep = take_segment, .arg = g};
-    int rc = -1;
+    struct scan_how how = {.facts = take_segment, .arg = v};
 
     memset(v, 0, sizeof *v);
     plan_input_init(&v->in, r->lineage.segment_size);
     scan_init(&v->scan);
-    if (g == NULL)
-        return err_set(e, ERR_NOMEM, "no memory to read the archive");
-    g->v = v;
-    g->repo = r;
-    seeds_init(&g->seeds, SEEDS_MAX);
-    if (scan_lineage(&v->scan, r, &how, scratch, e) == 0 && merge_rows(v, e) == 0 &&
-        take_lines(v, e) == 0)
-        rc = take_backups(v, r, scratch, e);
-    for (size_t i = 0; i < g->seeds.n; i++)
-        free(g->seeds.v[i].join);
-    seeds_fini(&g->seeds);
-    free(g);
-    return rc;
+    if (scan_lineage(&v->scan, r, &how, scratch, e) != 0 || merge_rows(v, e) != 0 ||
+        take_lines(v, e) != 0)
+        return -1;
+    v->in.expired = &v->scan.expired;
+    return take_backups(v, r, scratch, e);
 }
 
 void inventory_fini(struct inventory *v)
@@ -473,34 +211,96 @@ static int read_segment(struct inventory *v, struct repo *r, struct plan_segment
     return rc;
 }
 
+/* Reads the records of the segment that a plan asks for. */
+static int read_detail(struct inventory *v, struct repo *r, struct plan_segment *s,
+                       struct object_reader *scratch, struct err *e)
+{
+    struct err why = {0};
+
+    if (s->detail != PLAN_UNREAD)
+        return err_set(e, ERR_INTERNAL, "a plan asks for the same segment twice");
+    v->asked++;
+    s->detail = PLAN_READ;
+    if (read_segment(v, r, s, scratch, &why) == 0)
+        return 0;
+    if (why.code == ERR_NOMEM || why.code == ERR_INTERRUPTED) {
+        *e = why;
+        return -1;
+    }
+    /* Damage that the scan could not see stops a recovery; a missing key hides only details. */
+    v->in.ends.n = s->detail_at < v->in.ends.n ? s->detail_at : v->in.ends.n;
+    s->detail_n = 0;
+    s->detail = PLAN_UNREADABLE;
+    if (why.code != ERR_KEY)
+        s->state = COVERAGE_LOST;
+    return 0;
+}
+
+/* The metadata on the way of a plan that would do: *n segments were read, so that it must be made
+ * again. */
+static int peek_way(struct inventory *v, struct repo *r, const struct plan *p, uint64_t *n,
+                    struct object_reader *scratch, struct err *e)
+{
+    for (size_t i = 0; i < p->parts.n; i++) {
+        const struct plan_part *part = &p->parts.v[i];
+        size_t first;
+        size_t end;
+
+        if (part->first == part->behind)
+            continue;
+        first = plan_place(&v->in, part->tli, part->first);
+        end = plan_place(&v->in, part->tli, part->behind);
+        if (inventory_peek(v, r, first, end, n, scratch, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The metadata of the segments in which something has a name. */
+static int peek_names(struct inventory *v, struct repo *r, uint64_t *n,
+                      struct object_reader *scratch, struct err *e)
+{
+    for (size_t i = 0; i < v->in.segments.n; i++)
+        if (v->in.segments.v[i].named && inventory_peek(v, r, i, i + 1, n, scratch, e) != 0)
+            return -1;
+    return 0;
+}
+
 int inventory_plan(struct inventory *v, struct repo *r, const struct plan_target *t, struct plan *p,
                    struct object_reader *scratch, struct err *e)
 {
-    for (;;) {
-        struct plan_segment *s;
-        struct err why = {0};
+    uint64_t n = 0;
 
+    if (t->kind == PLAN_NAME && peek_names(v, r, &n, scratch, e) != 0)
+        return -1;
+    for (;;) {
         if (plan_make(p, &v->in, t, e) != 0)
             return -1;
-        if (p->verdict != PLAN_DETAIL)
-            return 0;
-        s = &v->in.segments.v[p->detail];
-        if (s->detail != PLAN_UNREAD)
-            return err_set(e, ERR_INTERNAL, "a plan asks for the same segment twice");
-        v->asked++;
-        s->detail = PLAN_READ;
-        if (read_segment(v, r, s, scratch, &why) == 0)
+        n = 0;
+        if (p->verdict == PLAN_DETAIL && p->peek == 0) {
+            if (read_detail(v, r, &v->in.segments.v[p->detail], scratch, e) != 0)
+                return -1;
             continue;
-        if (why.code == ERR_NOMEM || why.code == ERR_INTERRUPTED) {
-            *e = why;
-            return -1;
         }
-        /* Damage that the scan could not see stops a recovery; a missing key hides only details. */
-        v->in.ends.n = s->detail_at < v->in.ends.n ? s->detail_at : v->in.ends.n;
-        s->detail_n = 0;
-        s->detail = PLAN_UNREADABLE;
-        if (why.code != ERR_KEY)
-            s->state = COVERAGE_LOST;
+        if (p->verdict == PLAN_DETAIL) {
+            size_t left = v->in.segments.n - p->detail;
+
+            if (inventory_peek(v, r, p->detail, p->detail + (p->peek < left ? p->peek : left), &n,
+                               scratch, e) != 0)
+                return -1;
+            if (n == 0)
+                return err_set(e, ERR_INTERNAL, "a plan asks for the same metadata twice");
+            continue;
+        }
+        if (p->verdict == PLAN_YES) {
+            if (peek_way(v, r, p, &n, scratch, e) != 0)
+                return -1;
+        } else if (t->kind == PLAN_NAME) { /* its record may cross a boundary, or be an old one */
+            if (inventory_peek(v, r, 0, v->in.segments.n, &n, scratch, e) != 0)
+                return -1;
+        }
+        if (n == 0)
+            return 0;
     }
 }
 

@@ -1,10 +1,9 @@
 /*
  * inventory: what a plan needs to know, read from the repository.
  *
- * One scan of the WAL tree (repo/scan: two small reads per object) and the public parts of all
- * backups.  Records that cross from one segment into the next are put together from the pieces
- * that the summaries keep, as far as the keys here open them.  What only the records of a segment
- * tell is read when the plan asks for it.
+ * One scan of the WAL tree (repo/scan, with the index) and the public parts of all backups tell
+ * what most plans need.  The metadata of segments (restore points, tablespaces, the records between
+ * two segments; repo/inventory_peek) and their records are read when a plan asks for them.
  */
 #ifndef REPO_INVENTORY_H
 #define REPO_INVENTORY_H

@@ -8,6 +8,7 @@
 void plan_input_init(struct plan_input *in, uint32_t segsize)
 {
     in->segsize = segsize;
+    in->expired = NULL;
     plan_backups_init(&in->backups, PLAN_BACKUPS_MAX);
     plan_segments_init(&in->segments, COVERAGE_ROWS_MAX);
     plan_lines_init(&in->lines, COVERAGE_TIMELINES_MAX);
@@ -26,23 +27,30 @@ void plan_input_fini(struct plan_input *in)
     plan_ends_fini(&in->ends);
 }
 
-struct plan_segment *plan_segment(const struct plan_input *in, tli_t tli, uint64_t segno)
+size_t plan_place(const struct plan_input *in, tli_t tli, uint64_t segno)
 {
     size_t low = 0;
     size_t high = in->segments.n;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        struct plan_segment *s = &in->segments.v[middle];
+        const struct plan_segment *s = &in->segments.v[middle];
 
-        if (s->tli == tli && s->segno == segno)
-            return s;
         if (s->tli < tli || (s->tli == tli && s->segno < segno))
             low = middle + 1;
         else
             high = middle;
     }
-    return NULL;
+    return low;
+}
+
+struct plan_segment *plan_segment(const struct plan_input *in, tli_t tli, uint64_t segno)
+{
+    size_t at = plan_place(in, tli, segno);
+
+    if (at == in->segments.n || in->segments.v[at].tli != tli || in->segments.v[at].segno != segno)
+        return NULL;
+    return &in->segments.v[at];
 }
 
 const struct plan_line *plan_line(const struct plan_input *in, tli_t tli)
@@ -76,6 +84,7 @@ const char *plan_why_text(enum plan_why why)
         [PLAN_OTHER_BRANCH] = "it is not on the way to this timeline",
         [PLAN_TOO_NEW] = "it ends after the target",
         [PLAN_HOLE] = "a segment on the way is missing",
+        [PLAN_EXPIRED] = "a segment on the way was expired",
         [PLAN_LOST] = "a segment on the way cannot be read",
         [PLAN_DAMAGE] = "the WAL on the way is broken",
         [PLAN_JOIN] = "two segments on the way do not belong together",
@@ -98,7 +107,8 @@ struct trial {
     const struct plan_backup *backup;
     struct plan_walk walk;
     enum plan_why why;
-    const struct plan_segment *detail; /* must be read to go on */
+    const struct plan_segment *detail; /* must be read to go on: its records, */
+    size_t peek;                       /* or the metadata of so many from there on */
     lsn_t stop;
     int64_t stop_time;
     struct plan_end reached; /* the last commit seen that was read exactly */
@@ -108,7 +118,7 @@ struct trial {
     int64_t point_time;
 };
 
-enum { TRIAL_GOES_ON = 0, TRIAL_OVER = 1 };
+enum { TRIAL_GOES_ON = 0, TRIAL_OVER = 1, PEEK_AHEAD = 512 };
 
 static int over(struct trial *t, enum plan_why why)
 {
@@ -143,6 +153,14 @@ static int look_at(struct trial *t, const struct plan_end *end)
     if (!end->aborted)
         t->reached = *end;
     return TRIAL_GOES_ON;
+}
+
+/* The metadata of a segment, and soon of those behind it, must be known to go on. */
+static int peek(struct trial *t, const struct plan_segment *s, size_t n)
+{
+    t->detail = s;
+    t->peek = n;
+    return TRIAL_OVER;
 }
 
 /* All ends in a segment, one by one. */
@@ -200,6 +218,8 @@ static int step_xid(struct trial *t, const struct plan_segment *s)
         return TRIAL_GOES_ON;
     /* Had it not begun when the next segment's last list of running ones was made? */
     next = plan_segment(t->in, s->tli, s->segno + 1);
+    if (next != NULL && next->closed)
+        return peek(t, next, PEEK_AHEAD);
     if (next != NULL && next->has_run && !precedes(xid, next->next))
         return pass_over(t, s);
     if (s->detail != PLAN_UNREADABLE) {
@@ -215,11 +235,27 @@ static int step_xid(struct trial *t, const struct plan_segment *s)
     return TRIAL_GOES_ON;
 }
 
+/*
+ * Does it matter which record comes over into a segment?  For a time only when the ends in here do
+ * not tell: a way that is chosen is read as a whole in the end, so a clock that was wrong for just
+ * that one record is seen then.
+ */
+static bool must_peek(const struct trial *t, const struct plan_segment *s)
+{
+    struct plan_end greatest = {.time = s->greatest};
+
+    if (t->t->kind != PLAN_TIME)
+        return true;
+    return t->walk.crossed != 0 && (s->ends == 0 || stops(t->t, &greatest));
+}
+
 /* The record that came over from the segment before, then those in here. */
 static int step_ends(struct trial *t, const struct plan_segment *s)
 {
     if (s == NULL)
         return TRIAL_GOES_ON;
+    if (s->closed && must_peek(t, s))
+        return peek(t, s, PEEK_AHEAD);
     if (t->walk.crossed != 0 && s->cross == PLAN_CROSS_END &&
         look_at(t, &s->crossing) == TRIAL_OVER)
         return TRIAL_OVER;
@@ -375,6 +411,8 @@ static int judge_held(struct trial *t, const struct plan_parts *parts)
         for (size_t i = first ? s->detail_n : 0; i > 0; i--)
             if (t->in->ends.v[s->detail_at + i - 1].lsn < t->backup->stop)
                 return by_last(t, &t->in->ends.v[s->detail_at + i - 1]);
+        if (s->closed && (s->flags & FACTS_HEAD_ENDS) != 0)
+            return peek(t, s, 1);
         if (s->cross == PLAN_CROSS_END)
             return by_last(t, &s->crossing);
         if (segno == 0)
@@ -613,16 +651,17 @@ static bool tells_more(enum plan_why a, enum plan_why b)
         [PLAN_UNWANTED] = 1,  [PLAN_OTHER_BRANCH] = 2, [PLAN_UNUSABLE] = 3, [PLAN_TOO_NEW] = 4,
         [PLAN_NOT_FOUND] = 5, [PLAN_ENDS] = 6,         [PLAN_UNSURE] = 7,   [PLAN_DIVERGES] = 8,
         [PLAN_MINIMAL] = 8,   [PLAN_HOLE] = 8,         [PLAN_LOST] = 8,     [PLAN_DAMAGE] = 8,
-        [PLAN_JOIN] = 8,
+        [PLAN_JOIN] = 8,      [PLAN_EXPIRED] = 8,
     };
 
     return rank[a] > rank[b];
 }
 
-static int ask(struct plan *p, const struct plan_input *in, const struct plan_segment *s)
+static int ask(struct plan *p, const struct plan_input *in, const struct plan_segment *s, size_t n)
 {
     p->verdict = PLAN_DETAIL;
     p->detail = (size_t)(s - in->segments.v);
+    p->peek = n;
     return 0;
 }
 
@@ -657,7 +696,7 @@ static int try_all(struct plan *p, const struct plan_input *in, const struct pla
         }
         try_backup(&trial, in, t, &p->parts, b);
         if (trial.detail != NULL)
-            return ask(p, in, trial.detail);
+            return ask(p, in, trial.detail, trial.peek);
         *j = (struct plan_judged){trial.why, trial.walk.reach, trial.walk.tli, trial.walk.segno};
         if (trial.why == PLAN_CHOSEN) {
             found = true;
@@ -669,7 +708,7 @@ static int try_all(struct plan *p, const struct plan_input *in, const struct pla
         if (trial.why != PLAN_OTHER_BRANCH && trial.why != PLAN_UNUSABLE)
             trial.detail = keep_near(p, &trial, i);
         if (trial.detail != NULL)
-            return ask(p, in, trial.detail);
+            return ask(p, in, trial.detail, 0);
         if (p->why == PLAN_CHOSEN || tells_more(j->why, p->why)) {
             p->why = j->why;
             p->at = j->at;

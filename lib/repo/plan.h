@@ -13,8 +13,8 @@
  *   immediate  stops at the backup's end
  *   latest     reads to the end of the archive, which must be an end and not a hole
  *
- * Summaries tell most of it.  Where a verdict hangs on the records of one segment, the plan says so
- * (PLAN_DETAIL), the caller reads that segment, and plans again.
+ * Facts tell most of it.  Where a verdict hangs on the metadata or the records of a segment that
+ * were not read yet, the plan says so (PLAN_DETAIL), the caller reads them, and plans again.
  *
  * Whatever is refused is refused with the reason per backup and the nearest moments that can be
  * reached.
@@ -63,24 +63,28 @@ struct plan_segment {
     uint64_t segno;
     uint64_t stored;
     tli_t tli;
-    uint8_t state;       /* enum coverage_state */
-    uint8_t join;        /* enum join_result with the segment before */
-    uint8_t flags;       /* FACTS_* */
-    uint8_t lost;        /* FACTS_LOST_* */
-    uint8_t cross;       /* enum plan_cross */
-    uint8_t detail;      /* enum plan_detail */
-    bool has_run;        /* next and oldest are known */
-    lsn_t first;         /* first record that starts in here; 0: none */
-    lsn_t last;          /* last record that lies wholly in here; 0: none */
-    lsn_t end;           /* of valid data */
-    lsn_t tail;          /* the record that goes on in the next segment; 0: none */
-    lsn_t damage;        /* first damage; 0: none */
-    lsn_t minimal;       /* wal_level becomes minimal: no recovery gets past it; 0: never */
-    lsn_t minimal_to;    /* the last time that it does */
-    uint64_t ends;       /* commits and aborts that lie wholly in here, */
-    int64_t last_time;   /* the time of the last of them, */
-    int64_t greatest;    /* and the greatest; */
-    int64_t last_commit; /* the time of the last commit */
+    uint8_t state;        /* enum coverage_state */
+    uint8_t join;         /* enum join_result with the segment before */
+    uint8_t flags;        /* FACTS_* */
+    uint8_t lost;         /* FACTS_LOST_* */
+    uint8_t cross;        /* enum plan_cross */
+    uint8_t detail;       /* enum plan_detail */
+    bool closed;          /* its metadata was not read yet: of has_run, cross and what is found by
+                             name nothing is known */
+    bool named;           /* restore points or tablespaces are in it, perhaps */
+    bool has_run;         /* next and oldest are known */
+    lsn_t first;          /* first record that starts in here; 0: none */
+    lsn_t last;           /* last record that lies wholly in here; 0: none */
+    lsn_t end;            /* of valid data */
+    lsn_t tail;           /* the record that goes on in the next segment; 0: none */
+    lsn_t damage;         /* first damage; 0: none */
+    lsn_t minimal;        /* wal_level becomes minimal: no recovery gets past it; 0: never */
+    lsn_t minimal_to;     /* the last time that it does */
+    uint64_t ends;        /* commits and aborts that lie wholly in here, */
+    int64_t last_time;    /* the time of the last of them, */
+    int64_t greatest;     /* and the greatest; */
+    int64_t first_commit; /* the time of the first commit, */
+    int64_t last_commit;  /* and of the last */
     struct plan_end crossing;
     lsn_t run;       /* the last list of running transactions: */
     uint32_t next;   /* the next transaction's number then, */
@@ -138,8 +142,11 @@ struct plan_backup {
 };
 VEC_DECLARE(plan_backups, struct plan_backup);
 
+struct expired;
+
 struct plan_input {
     uint32_t segsize;
+    const struct expired *expired; /* what was removed on purpose; NULL: nothing */
     struct plan_backups backups;   /* any order */
     struct plan_segments segments; /* by timeline and number */
     struct plan_lines lines;       /* ascending */
@@ -153,6 +160,8 @@ void plan_input_fini(struct plan_input *in);
 
 /* The segment, or NULL. */
 struct plan_segment *plan_segment(const struct plan_input *in, tli_t tli, uint64_t segno);
+/* The place of the first segment that is not before it. */
+size_t plan_place(const struct plan_input *in, tli_t tli, uint64_t segno);
 const struct plan_line *plan_line(const struct plan_input *in, tli_t tli);
 
 /* ---- what is wanted ---- */
@@ -184,6 +193,7 @@ enum plan_why {
     PLAN_OTHER_BRANCH, /* it is not on the way to the timeline */
     PLAN_TOO_NEW,      /* it ends behind the target */
     PLAN_HOLE,         /* a segment is missing */
+    PLAN_EXPIRED,      /* a segment was removed on purpose */
     PLAN_LOST,         /* a segment cannot be read */
     PLAN_DAMAGE,       /* the WAL is broken */
     PLAN_JOIN,         /* two segments do not belong together */
@@ -223,7 +233,8 @@ struct plan_near {
 
 struct plan {
     enum plan_verdict verdict;
-    size_t detail; /* PLAN_DETAIL: index of the segment to be read */
+    size_t detail; /* PLAN_DETAIL: index of the segment to be read, */
+    size_t peek;   /* or from where on so many segments' metadata are to be; 0: its records */
 
     tli_t tli; /* the timeline that is recovered to; 0 with `current` until a backup is chosen */
     size_t backup;                 /* PLAN_YES: index */

@@ -2,6 +2,7 @@
 
 #include "pg/facts.h"
 #include "pg/join.h"
+#include "repo/expired.h"
 
 enum { GENERATIONS_MAX = 1 << 16 };
 
@@ -112,13 +113,20 @@ static enum plan_why gap(const struct plan_walk *w, const struct plan_part *part
     bool behind;
 
     neighbours(w->in, part->tli, w->segno, &before, &behind);
-    return behind || child_needs(w->in, part->tli, w->segno) ? PLAN_HOLE : PLAN_ENDS;
+    if (!behind && !child_needs(w->in, part->tli, w->segno))
+        return PLAN_ENDS;
+    if (w->in->expired != NULL &&
+        expired_segment(w->in->expired, part->tli, w->segno, w->in->segsize))
+        return PLAN_EXPIRED;
+    return PLAN_HOLE;
 }
 
 static enum plan_why absent(const struct plan_walk *w, const struct plan_part *part)
 {
-    if (gap(w, part) == PLAN_HOLE)
-        return PLAN_HOLE;
+    enum plan_why why = gap(w, part);
+
+    if (why != PLAN_ENDS)
+        return why;
     /* Where a timeline has nothing yet the server falls back to its parent's file, which goes on
      * with what the timeline has left behind. */
     for (const struct plan_part *p = part;

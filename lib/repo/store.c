@@ -99,7 +99,7 @@ void store_show(const struct store_lineage *l, const struct store_name *n, char 
 
 static uint64_t stamp_of(const struct stat *st)
 {
-    return (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
+    return (uint64_t)st->st_ctim.tv_sec * 1000000000 + (uint64_t)st->st_ctim.tv_nsec;
 }
 
 /* Opens a file for reading, with its size.  A pipe that somebody put in its place must not hold us

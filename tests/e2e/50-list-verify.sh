@@ -34,6 +34,9 @@ away() {
 }
 back() { mv "$SCRATCH/away" "$AWAY"; }
 
+# away_index NAME: the repository forgets what was in it.
+away_index() { rm -r "$(w_repo "$1")"/main/*/index; }
+
 # hook_says NAME FILE: the exit status of the restore hook.
 hook_says() {
     run walden-restore --config "$(w_open_conf "$1")" "$2" "$SCRATCH/fetched"
@@ -161,14 +164,21 @@ test_hole() {
 
 test_ends() {
     local name=$1 what=$2
-    # The newest segment: nobody can tell.
+    # The newest segment, and the oldest ones: only the index can tell.
     away "$name" "${SEGMENTS3[2]}"
-    ok "$what: without the newest segment it is 0" w_list "$name"
+    exits 1 "$what: without the newest segment it is 1" w_list "$name"
+    like "$OUT" "^  GONE ${SEGMENTS3[2]}\$" "$what: it is named"
+    like "$OUT" 'recovery ends at .* on timeline 3, though commits had been archived' "$what: with its cost"
+    away_index "$name"
+    ok "$what: without an index nobody knows" w_list "$name"
     is "$(hook_says "$name" "${SEGMENTS3[2]}")" 1 "$what: the hook agrees"
     back
-    # The oldest ones: the archive begins later.
+    ok "$what: all is well again" w_list "$name"
     away "$name" "$(w_names "$name" | grep -E '^[0-9A-F]{24}$' | head -n 1)"
-    ok "$what: without the oldest segment it is 0" w_list "$name"
+    exits 1 "$what: without the oldest segment it is 1" w_list "$name"
+    like "$OUT" 'a base backup that starts before' "$what: it says what that costs"
+    away_index "$name"
+    ok "$what: without an index the archive begins later" w_list "$name"
     back
 }
 
