@@ -9,8 +9,6 @@
 #include "os/lock.h"
 #include "pg/walname.h"
 
-enum { NAMES_MAX = 1 << 24 };
-
 struct walk {
     struct store *store;
     uint32_t segment_size;
@@ -68,19 +66,17 @@ static int look_at(struct walk *w, const struct place *p, const char *name, enum
     struct place below = {.level = p->level + 1, .tli = p->tli, .hi = p->hi};
     size_t len = strlen(p->path);
     bool is_dir = type == OS_TYPE_DIR;
-    bool known = is_dir || type == OS_TYPE_FILE;
 
-    if (type == OS_TYPE_UNKNOWN) /* it vanished */
+    if (type == OS_TYPE_UNKNOWN || /* it vanished */
+        (type == OS_TYPE_FILE && belongs(w, p, name, false)))
         return 0;
     if ((size_t)snprintf(below.path, sizeof below.path, "%s/%s", p->path, name) >=
         sizeof below.path) /* longer than any of ours: shown cut */
         return w->fn(w->arg, STORE_STRAY_FILE, below.path, e);
     if (type == OS_TYPE_FILE && publish_is_temp(name))
         return is_dead(w, below.path) ? w->fn(w->arg, STORE_STRAY_TEMP, below.path, e) : 0;
-    if (!known || !belongs(w, p, name, is_dir))
+    if (!is_dir || !belongs(w, p, name, true))
         return w->fn(w->arg, STORE_STRAY_FILE, below.path, e);
-    if (!is_dir)
-        return 0;
     if (p->level == 0)
         below.tli = below.path + len + 1;
     else
@@ -88,20 +84,30 @@ static int look_at(struct walk *w, const struct place *p, const char *name, enum
     return look(w, &below, e);
 }
 
+struct listing {
+    struct walk *walk;
+    const struct place *place;
+};
+
+static int look_each(void *arg, const char *name, enum os_dir_type type, struct err *e)
+{
+    const struct listing *l = arg;
+
+    return look_at(l->walk, l->place, name, type, e);
+}
+
+/* In whatever order: what is found is sorted by whoever shows it. */
 static int look(struct walk *w, struct place *p, struct err *e)
 {
-    struct os_names names = OS_NAMES_INIT;
+    struct listing l = {w, p};
     int fd = -1;
     int rc = os_root_at(&w->store->root, p->path, O_RDONLY | O_DIRECTORY, 0, &fd, e);
 
     if (rc == OS_ABSENT)
         return 0;
     if (rc == 0)
-        rc = os_dir_names(fd, &names, NAMES_MAX, p->path, e);
+        rc = os_dir_each(fd, look_each, &l, p->path, e);
     os_drop(&fd);
-    for (size_t i = 0; rc == 0 && i < names.n; i++)
-        rc = look_at(w, p, os_name_at(&names, i), (enum os_dir_type)names.list[i].type, e);
-    os_names_fini(&names);
     return rc;
 }
 
