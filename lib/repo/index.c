@@ -70,9 +70,10 @@ size_t index_encode(uint8_t out[INDEX_RECORD_MAX], const struct index_seed *seed
     size_t n = INDEX_HEAD + r->name_len;
     size_t len;
 
-    if (r->name_len == 0 || r->name_len > FRAME_NAME_MAX || r->part_len > INDEX_PART_MAX)
+    if (r->name_len == 0 || r->name_len > FRAME_NAME_MAX || r->part_len > INDEX_PART_MAX ||
+        r->n_boxes > FRAME_BOXES_MAX)
         return 0;
-    len = n + 2 + r->part_len + END_BYTES;
+    len = n + 2 + r->part_len + 1 + KEY_ID * (size_t)r->n_boxes + END_BYTES;
     if (chain != NULL)
         len += signer == NULL ? (size_t)INDEX_CHAIN : (size_t)INDEX_SIGNED;
     memcpy(out, magic, sizeof magic);
@@ -88,6 +89,10 @@ size_t index_encode(uint8_t out[INDEX_RECORD_MAX], const struct index_seed *seed
     if (r->part_len > 0)
         memcpy(out + n + 2, r->part, r->part_len);
     n += 2 + r->part_len;
+    out[n++] = (uint8_t)r->n_boxes;
+    if (r->n_boxes > 0)
+        memcpy(out + n, r->boxes, KEY_ID * (size_t)r->n_boxes);
+    n += KEY_ID * (size_t)r->n_boxes;
     if (chain != NULL) {
         chain_on(chain, out, n);
         memcpy(out + n, chain, INDEX_CHAIN);
@@ -110,10 +115,10 @@ bool index_decode(struct index_record *r, const struct index_seed *seed, const u
     size_t n = INDEX_HEAD;
     size_t len;
 
-    if (left < INDEX_HEAD + 2 + END_BYTES || memcmp(p, magic, sizeof magic) != 0)
+    if (left < INDEX_HEAD + 3 + END_BYTES || memcmp(p, magic, sizeof magic) != 0)
         return false;
     len = get_u16(p + 4);
-    if (len > left || len > INDEX_RECORD_MAX || len < INDEX_HEAD + 2 + END_BYTES)
+    if (len > left || len > INDEX_RECORD_MAX || len < INDEX_HEAD + 3 + END_BYTES)
         return false;
     *r = (struct index_record){.kind = (enum object_kind)p[6], .flags = p[7], .len = len};
     if (r->kind < KIND_SEGMENT || r->kind > KIND_LAST ||
@@ -127,11 +132,16 @@ bool index_decode(struct index_record *r, const struct index_seed *seed, const u
     r->name_len = p[24];
     r->name = (const char *)p + n;
     n += r->name_len;
-    if (r->name_len == 0 || r->name_len > FRAME_NAME_MAX || n + 2 + END_BYTES > len)
+    if (r->name_len == 0 || r->name_len > FRAME_NAME_MAX || n + 3 + END_BYTES > len)
         return false;
     r->part_len = get_u16(p + n);
     r->part = p + n + 2;
     n += 2 + r->part_len;
+    if (n + 1 + END_BYTES > len || p[n] > FRAME_BOXES_MAX)
+        return false;
+    r->n_boxes = p[n];
+    r->boxes = p + n + 1;
+    n += 1 + KEY_ID * (size_t)r->n_boxes;
     r->hashed = n;
     if ((r->flags & INDEX_CHAINED) != 0 && n + INDEX_CHAIN <= len) {
         r->chain = p + n;

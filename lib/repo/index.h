@@ -35,7 +35,9 @@ enum {
     INDEX_HEAD = 25, /* up to the name */
     INDEX_PART_MAX = 2048,
     INDEX_SIGNED = INDEX_CHAIN + KEY_ID + FRAME_SIGNATURE,
-    INDEX_RECORD_MAX = INDEX_HEAD + FRAME_NAME_MAX + 2 + INDEX_PART_MAX + INDEX_SIGNED + 8,
+    INDEX_BOXES_MAX = KEY_ID * FRAME_BOXES_MAX,
+    INDEX_RECORD_MAX =
+        INDEX_HEAD + FRAME_NAME_MAX + 2 + INDEX_PART_MAX + 1 + INDEX_BOXES_MAX + INDEX_SIGNED + 8,
     INDEX_SEED_MAX = 128,
     INDEX_SIGN_EVERY = 1024, /* of many records that are written at once */
     INDEX_ENTRIES_MAX = 1 << 27
@@ -58,6 +60,8 @@ struct index_record {
     size_t name_len;
     const uint8_t *part; /* the object's public part; empty for kinds that are only remembered */
     size_t part_len;
+    const uint8_t *boxes; /* ids of those to whom the object is addressed, 16 bytes each */
+    unsigned n_boxes;     /* 0: it is plain */
     /* decoded records: */
     const uint8_t *chain;
     const uint8_t *signer;
@@ -115,12 +119,14 @@ bool index_go_on(uint8_t chain[INDEX_CHAIN], const struct index_seed *seed, cons
 
 struct index_entry {
     const char *name;    /* not terminated */
-    const uint8_t *part; /* both inside the file's bytes */
+    const uint8_t *part; /* all inside the file's bytes */
+    const uint8_t *boxes;
     uint64_t size;
     uint64_t stamp;
     uint16_t part_len;
     uint8_t name_len;
     uint8_t kind;
+    uint8_t n_boxes;
     bool seen; /* the listing has an object of this name */
     bool used; /* in this size and with this stamp */
     bool own;  /* from this host's file */

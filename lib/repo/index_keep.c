@@ -58,7 +58,9 @@ static int put_all(struct writing *w, const struct index *x, struct err *e)
                                        .name = entry->name,
                                        .name_len = entry->name_len,
                                        .part = entry->part,
-                                       .part_len = entry->part_len};
+                                       .part_len = entry->part_len,
+                                       .boxes = entry->boxes,
+                                       .n_boxes = entry->n_boxes};
 
         if (!is_stale(entry) && put(w, &r, i == last, e) != 0)
             return -1;

@@ -37,6 +37,7 @@ void index_note(struct repo *r, const struct store_name *n, const uint8_t *part,
                                   .part = part,
                                   .part_len = len};
     uint8_t bytes[INDEX_RECORD_MAX];
+    uint8_t boxes[FRAME_BOXES_MAX][KEY_ID];
     uint8_t chain[INDEX_CHAIN];
     char file[FRAME_NAME_MAX + 1];
     struct index_seed seed;
@@ -48,6 +49,12 @@ void index_note(struct repo *r, const struct store_name *n, const uint8_t *part,
 
     if (r->marker.sealed && !r->has_host)
         return;
+    if (r->marker.sealed) {
+        record.boxes = boxes[0];
+        record.n_boxes = r->seal.count;
+        for (unsigned i = 0; i < r->seal.count; i++)
+            secret_key_id(boxes[i], r->seal.recipient[i]);
+    }
     index_seed_make(&seed, r->marker.id, &r->where);
     index_file(file, r);
     if (store_look(&r->store, &r->where, n, &seen, &quiet) != 0 ||

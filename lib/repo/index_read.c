@@ -33,6 +33,8 @@ static int add_entry(struct intake *in, const struct index_record *r, struct err
 {
     struct index_entry entry = {.name = r->name,
                                 .part = r->part,
+                                .boxes = r->boxes,
+                                .n_boxes = (uint8_t)r->n_boxes,
                                 .size = r->size,
                                 .stamp = r->stamp,
                                 .part_len = (uint16_t)r->part_len,

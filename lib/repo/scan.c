@@ -33,6 +33,9 @@ struct run {
     struct join join;
     struct wal_summary summary;
     struct addressed addressed;
+    struct frame_keys boxes; /* ids of the last entry of the index, */
+    bool all_there;          /* among which were all recipients */
+    char who[RECIPIENTS_WHO];
     uint32_t tli; /* being listed */
     uint64_t done;
     uint64_t total;
@@ -278,6 +281,7 @@ static int flush_addressed(struct run *run, struct err *e)
 
 /* Notes to whom an object is sealed; ERR_KEY when that is none of the recipients. */
 static int check_addressed(struct run *run, const struct walname *n, const char *leaf,
+                           const struct frame_head *head, const struct frame_keys *keys,
                            struct err *e)
 {
     struct addressed *a = &run->addressed;
@@ -290,9 +294,9 @@ static int check_addressed(struct run *run, const struct walname *n, const char 
 
     if (!is_chosen(run, n->tli)) /* looked at for another's sake */
         return 0;
-    to = recipients_check(run->repo, &run->reader->head, &run->reader->keys, who);
+    to = recipients_check(run->repo, head, keys, who);
     if (to == RECIPIENTS_NONE)
-        return recipients_refuse(run->reader->source->name, e);
+        return recipients_refuse(leaf, e);
     if (to == RECIPIENTS_ALL)
         return 0;
     if (n->kind != WALNAME_SEGMENT || !walname_segno(n, run->scan->cover.segsize, &segno)) {
@@ -330,6 +334,8 @@ static int remember(struct run *run, const struct store_name *at, const struct s
     if (sound) {
         record.part = t->public_part;
         record.part_len = t->public_len;
+        record.boxes = run->reader->keys.recipient[0];
+        record.n_boxes = run->reader->head.sealed ? run->reader->keys.count : 0;
     }
     return index_add(&run->index, &record, e);
 }
@@ -368,7 +374,7 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
     (void)index_find(&run->index, at.kind, leaf, o.source.size, o.stamp); /* it is there */
     rc = object_open(run->reader, &o.source, &run->repo->trust, &want, e);
     if (rc == 0) {
-        rc = check_addressed(run, &name, leaf, e);
+        rc = check_addressed(run, &name, leaf, &run->reader->head, &run->reader->keys, e);
         if (rc == 0)
             rc = unlock(run, e);
         if (rc == 0)
@@ -469,32 +475,61 @@ static void fill_row(struct coverage_row *row, const struct facts *f)
     row->reason = f->damage[0].reason > 255 ? 255 : (uint8_t)f->damage[0].reason;
 }
 
-/* What the index knows, in run->summary; false: it must be opened after all. */
-static bool recall(struct run *run, uint32_t known_as, tli_t tli, uint64_t segno)
+/* To whom an object of the index is addressed; most are to the same as the one before. */
+static int recall_addressed(struct run *run, const struct index_entry *entry,
+                            const struct walname *n, const char *leaf, struct err *e)
+{
+    struct frame_head head = {.sealed = entry->n_boxes > 0};
+    size_t len = KEY_ID * (size_t)entry->n_boxes;
+    struct frame_keys *k = &run->boxes;
+
+    if (entry->n_boxes == k->count && run->all_there &&
+        memcmp(k->recipient, entry->boxes, len) == 0)
+        return 0;
+    k->count = entry->n_boxes;
+    memcpy(k->recipient, entry->boxes, len);
+    run->all_there =
+        recipients_check(run->repo, &head, k, run->who) == RECIPIENTS_ALL && is_chosen(run, n->tli);
+    return run->all_there ? 0 : check_addressed(run, n, leaf, &head, k, e);
+}
+
+/* What the index knows, in run->summary: 0; 1: it must be opened after all; -1. */
+static int recall(struct run *run, uint32_t known_as, const char *leaf, struct err *e)
 {
     const struct index_entry *entry;
     struct facts *f = &run->summary.facts;
     struct err quiet = {0};
+    struct walname n;
+    uint64_t segno;
 
-    if (known_as == 0 || run->how->deep != NULL)
-        return false;
+    if (known_as == 0 || run->how->deep != NULL || !walname_parse(leaf, &n) ||
+        !walname_segno(&n, run->scan->cover.segsize, &segno))
+        return 1;
     entry = &run->index.entries.v[known_as - 1];
     memset(&run->summary, 0, sizeof run->summary);
-    return facts_decode(entry->part, entry->part_len, f, &quiet) == 0 && f->tli == tli &&
-           f->segsize == run->scan->cover.segsize && f->start == walname_start(segno, f->segsize) &&
-           f->sysid == run->repo->where.system_id;
+    if (n.kind != WALNAME_BACKUP &&
+        (facts_decode(entry->part, entry->part_len, f, &quiet) != 0 || f->tli != n.tli ||
+         f->segsize != run->scan->cover.segsize || f->start != walname_start(segno, f->segsize) ||
+         f->sysid != run->repo->where.system_id))
+        return 1;
+    if (recall_addressed(run, entry, &n, leaf, &quiet) == 0)
+        return 0;
+    if (quiet.code == ERR_KEY) /* opening it says the same, as a problem */
+        return 1;
+    *e = quiet;
+    return -1;
 }
 
 static int read_segment(struct run *run, struct coverage_row *row, struct err *e)
 {
     char leaf[WALNAME_MAX];
     uint8_t *meta = NULL;
-    int rc = 0;
+    int rc;
 
-    if (!recall(run, row->known, row->tli, row->segno)) {
-        walname_segment(leaf, row->tli, row->segno, run->scan->cover.segsize);
+    walname_segment(leaf, row->tli, row->segno, run->scan->cover.segsize);
+    rc = recall(run, row->known, leaf, e);
+    if (rc > 0)
         rc = look(run, leaf, &row->stored, &meta, NULL, e);
-    }
     if (rc == 0) {
         fill_row(row, &run->summary.facts);
         row->join = (uint8_t)join_step(&run->join, &run->summary);
@@ -518,7 +553,7 @@ static int seed_join(struct run *run, const struct coverage_timeline *t,
     const struct coverage_row *before = NULL;
     char leaf[WALNAME_MAX];
     uint64_t stored;
-    uint8_t *meta;
+    uint8_t *meta = NULL;
     int rc;
 
     join_init(&run->join);
@@ -527,12 +562,10 @@ static int seed_join(struct run *run, const struct coverage_timeline *t,
     if (before == NULL || before->state == COVERAGE_LOST || before->state == COVERAGE_GONE)
         return 0;
     walname_segment(leaf, before->tli, before->segno, run->scan->cover.segsize);
-    if (recall(run, before->known, before->tli, before->segno)) {
-        (void)join_step(&run->join, &run->summary);
-        return 0;
-    }
     run->how = &shallow;
-    rc = look(run, leaf, &stored, &meta, NULL, e);
+    rc = recall(run, before->known, leaf, e);
+    if (rc > 0)
+        rc = look(run, leaf, &stored, &meta, NULL, e);
     run->how = how;
     if (rc == 0)
         (void)join_step(&run->join, &run->summary); /* the first of a path has nothing to join */
@@ -567,14 +600,14 @@ static int read_extra(struct run *run, struct scan_extra *x, struct err *e)
     uint32_t segsize = run->scan->cover.segsize;
     char leaf[WALNAME_MAX];
     uint8_t *meta = NULL;
-    int rc = 0;
+    int rc;
 
     if (x->partial)
         walname_partial(leaf, x->tli, x->segno, segsize);
     else
         walname_backup(leaf, x->tli, walname_start(x->segno, segsize) + x->offset, segsize);
-    if (x->partial ? !recall(run, x->known, x->tli, x->segno)
-                   : x->known == 0 || run->how->deep != NULL)
+    rc = recall(run, x->known, leaf, e);
+    if (rc > 0)
         rc = look(run, leaf, &x->stored, &meta, NULL, e);
     free(meta);
     if (rc == 0 && x->partial) {
