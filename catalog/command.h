@@ -52,6 +52,7 @@ int cmd_list(int argc, char **argv);
 int cmd_rescue(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
+int cmd_window(int argc, char **argv);
 
 /* The entry with that name; NULL with an error and, where one is close, a suggestion. */
 const struct command *command_find(const struct command *table, size_t n, const char *name,

@@ -15,6 +15,7 @@ static const struct command commands[] = {
     {"key", cmd_key, "make, show, check and protect keys"},
     {"list", cmd_list, "show what the repository holds, with every hole and damage"},
     {"find", cmd_find, "show what happened to tables, and how to go back to just before it"},
+    {"window", cmd_window, "show to which moments you can go back, with every gap"},
     {"restore", cmd_restore, "bring a cluster back as it was at a moment"},
     {"rescue", cmd_rescue, "get one table back as it was before an accident"},
     {"expire", cmd_expire, "remove backups and WAL that no rule keeps, with a reason for each"},

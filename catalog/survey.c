@@ -122,6 +122,27 @@ int survey_scan(struct survey *s, const struct settings *settings, struct survey
     return backup_list_judge(&l->backups, &l->scan.cover, &l->scan.problems, e);
 }
 
+int survey_inventory(struct survey *s, const struct settings *settings, struct survey_lineage *l,
+                     struct inventory *v, struct err *e)
+{
+    memset(v, 0, sizeof *v);
+    if (repo_use_lineage(&s->repo, settings, l->cluster, l->system_id, e) != 0)
+        return cannot_use(l, e);
+    l->major = s->repo.lineage.major;
+    l->segment_size = s->repo.lineage.segment_size;
+    if (inventory_read(v, &s->repo, &s->reader, e) != 0)
+        return -1;
+    scan_fini(&l->scan);
+    backup_list_fini(&l->backups);
+    l->scan = v->scan;
+    l->backups = v->list;
+    l->scan.cover.why = &l->scan.expired;
+    v->in.expired = &l->scan.expired;
+    scan_init(&v->scan);
+    backup_list_init(&v->list);
+    return 0;
+}
+
 size_t survey_problems(const struct survey *s)
 {
     size_t n = 0;

@@ -16,6 +16,7 @@
 #include "base/vec.h"
 #include "object/reader.h"
 #include "repo/backup_list.h"
+#include "repo/inventory.h"
 #include "repo/repo.h"
 #include "repo/scan.h"
 #include "repo/settings.h"
@@ -51,6 +52,11 @@ void survey_close(struct survey *s);
  * back, it looks whether they are there. */
 int survey_scan(struct survey *s, const struct settings *settings, struct survey_lineage *l,
                 const struct scan_how *how, struct err *e) __attribute__((warn_unused_result));
+
+/* The same with all that a plan needs, in *v (inventory_fini in any case); what was scanned and the
+ * list of backups belong to *l then. */
+int survey_inventory(struct survey *s, const struct settings *settings, struct survey_lineage *l,
+                     struct inventory *v, struct err *e) __attribute__((warn_unused_result));
 
 /* Of all lineages. */
 size_t survey_problems(const struct survey *s);

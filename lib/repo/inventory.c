@@ -6,8 +6,6 @@
 
 #include "repo/inventory_peek.h"
 #include "repo/inventory_wal.h"
-#include "repo/manifest_read.h"
-#include "repo/pack_set.h"
 
 /* --- segments --- */
 
@@ -77,81 +75,71 @@ static int take_lines(struct inventory *v, struct err *e)
 
 /* --- backups --- */
 
-struct backups {
-    struct inventory *v;
-    const struct pack_set *set;
-};
-
-/* Is every pack there that the backup needs? */
-static void check_packs(const struct backups *b, struct plan_backup *backup, const uint8_t *part,
-                        size_t len)
+/* What is wrong with a backup itself; NULL: nothing.  (Its WAL is the plan's matter.) */
+static const struct problem *find_problem(const struct inventory *v, const char *label)
 {
-    struct cur c = cur_of(part, len);
-    struct manifest_in_use use;
-    struct err quiet = {0};
-    unsigned missing = 0;
-    int rc;
+    const struct problem_list *all = &v->scan.problems.list;
 
-    while ((rc = manifest_in_use_next(&c, &use, &quiet)) == 0) {
-        size_t n = 0;
-
-        if (pack_set_direct(b->set, use.pack) == NULL &&
-            (pack_set_places(b->set, use.pack, &n) == NULL || n == 0))
-            missing++;
-    }
-    if (rc > 0 && missing == 0)
-        return;
-    backup->damaged = true;
-    if (rc < 0)
-        (void)snprintf(backup->why, sizeof backup->why, "%.250s", quiet.msg);
-    else
-        (void)snprintf(backup->why, sizeof backup->why, "%u of its packs %s missing", missing,
-                       missing == 1 ? "is" : "are");
+    for (size_t i = 0; i < all->n; i++)
+        if (strncmp(all->v[i].name, "backup/", 7) == 0 && strcmp(all->v[i].name + 7, label) == 0)
+            return &all->v[i];
+    return NULL;
 }
 
-static int take_backup(void *arg, const char *label, const struct manifest_public *p,
-                       const uint8_t *part, size_t len, const struct err *why, struct err *e)
+static int add_backup(struct inventory *v, const struct backup_item *item, struct err *e)
 {
-    const struct backups *b = arg;
-    struct plan_backup *backup;
+    const struct manifest_public *p = &item->public;
+    const struct problem *wrong = item->restorable ? NULL : find_problem(v, item->label);
+    struct plan_backup *b = plan_backups_add(&v->in.backups, e);
 
-    if (strlen(label) >= PLAN_LABEL_MAX)
-        return 0;
-    backup = plan_backups_add(&b->v->in.backups, e);
-    if (backup == NULL)
+    if (b == NULL)
         return -1;
-    (void)snprintf(backup->label, sizeof backup->label, "%s", label);
-    if (p == NULL) {
-        backup->damaged = true;
-        (void)snprintf(backup->why, sizeof backup->why, "%.250s", why->msg);
-        return 0;
-    }
-    backup->start_tli = p->start_timeline;
-    backup->stop_tli = p->stop_timeline;
-    backup->start = p->start_lsn;
-    backup->stop = p->stop_lsn;
-    backup->start_time = p->start_time;
-    backup->stop_time = p->stop_time;
-    backup->bytes = p->bytes;
-    backup->files = p->files;
-    backup->version = p->server_version;
-    backup->inside = p->wal_inside;
-    check_packs(b, backup, part, len);
+    (void)snprintf(b->label, sizeof b->label, "%s", item->label);
+    b->damaged = !item->restorable;
+    if (b->damaged)
+        (void)snprintf(b->why, sizeof b->why, "%.250s", wrong == NULL ? "" : wrong->what);
+    b->start_tli = p->start_timeline;
+    b->stop_tli = p->stop_timeline;
+    b->start = p->start_lsn;
+    b->stop = p->stop_lsn;
+    b->start_time = p->start_time;
+    b->stop_time = p->stop_time;
+    b->bytes = p->bytes;
+    b->files = p->files;
+    b->version = p->server_version;
+    b->inside = p->wal_inside;
     return 0;
 }
 
+/* Those that only a problem tells of count as damaged ones. */
+static int add_unreadable(struct inventory *v, struct err *e)
+{
+    const struct problem_list *all = &v->scan.problems.list;
+
+    for (size_t i = 0; i < all->n; i++) {
+        struct backup_item item = {.restorable = false};
+        const char *label = all->v[i].name + 7;
+
+        if (strncmp(all->v[i].name, "backup/", 7) != 0 || !backup_list_is_label(label) ||
+            problem_is_note(&all->v[i]) || inventory_backup(v, label) < v->in.backups.n)
+            continue;
+        (void)snprintf(item.label, sizeof item.label, "%s", label);
+        if (add_backup(v, &item, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Before the WAL is scanned: see repo/backup_list. */
 static int take_backups(struct inventory *v, struct repo *r, struct object_reader *scratch,
                         struct err *e)
 {
-    struct pack_set set;
-    struct backups b = {v, &set};
-    int rc;
-
-    if (pack_set_load(&set, r, scratch, e) != 0)
+    if (backup_list_read(&v->list, r, true, &v->scan.problems, scratch, e) != 0)
         return -1;
-    rc = manifest_each(r, take_backup, &b, scratch, e);
-    pack_set_fini(&set);
-    return rc < 0 ? -1 : 0;
+    for (size_t i = 0; i < v->list.items.n; i++)
+        if (add_backup(v, &v->list.items.v[i], e) != 0)
+            return -1;
+    return add_unreadable(v, e);
 }
 
 /* --- all --- */
@@ -164,17 +152,19 @@ int inventory_read(struct inventory *v, struct repo *r, struct object_reader *sc
     memset(v, 0, sizeof *v);
     plan_input_init(&v->in, r->lineage.segment_size);
     scan_init(&v->scan);
-    if (scan_lineage(&v->scan, r, &how, scratch, e) != 0 || merge_rows(v, e) != 0 ||
-        take_lines(v, e) != 0)
+    backup_list_init(&v->list);
+    if (take_backups(v, r, scratch, e) != 0 || scan_lineage(&v->scan, r, &how, scratch, e) != 0 ||
+        merge_rows(v, e) != 0 || take_lines(v, e) != 0)
         return -1;
     v->in.expired = &v->scan.expired;
-    return take_backups(v, r, scratch, e);
+    return backup_list_judge(&v->list, &v->scan.cover, &v->scan.problems, e);
 }
 
 void inventory_fini(struct inventory *v)
 {
     plan_input_fini(&v->in);
     scan_fini(&v->scan);
+    backup_list_fini(&v->list);
 }
 
 /* --- what a plan asks for --- */

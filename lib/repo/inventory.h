@@ -9,6 +9,7 @@
 #define REPO_INVENTORY_H
 
 #include "object/reader.h"
+#include "repo/backup_list.h"
 #include "repo/plan.h"
 #include "repo/repo.h"
 #include "repo/scan.h"
@@ -16,6 +17,7 @@
 struct inventory {
     struct plan_input in;
     struct scan scan;
+    struct backup_list list;
     uint64_t asked; /* segments that were read for a plan */
 };
 

@@ -121,7 +121,7 @@ static size_t next_backup(const struct plan_input *in, const bool *done)
 }
 
 /* The newest timeline that has a history, and the first one. */
-static tli_t latest(const struct plan_input *in)
+tli_t plan_latest(const struct plan_input *in)
 {
     tli_t tli = 1;
 
@@ -373,7 +373,7 @@ int plan_make(struct plan *p, const struct plan_input *in, const struct plan_tar
         if (plan_judgements_add(&p->judged, e) == NULL)
             return -1;
     if (!t->current) {
-        p->tli = t->timeline != 0 ? t->timeline : latest(in);
+        p->tli = t->timeline != 0 ? t->timeline : plan_latest(in);
         rc = plan_path(in, p->tli, &p->parts, &missing, e);
         if (rc < 0)
             return -1;

@@ -273,6 +273,9 @@ int plan_make(struct plan *p, const struct plan_input *in, const struct plan_tar
 bool plan_replays(const struct plan *p, const struct plan_input *in, tli_t tli, uint64_t segno,
                   lsn_t lsn);
 
+/* The newest timeline that has a history, and the first one. */
+tli_t plan_latest(const struct plan_input *in);
+
 /* In one phrase. */
 const char *plan_why_text(enum plan_why why);
 

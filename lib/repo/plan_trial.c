@@ -306,16 +306,6 @@ static int judge_held(struct plan_trial *t, const struct plan_parts *parts)
     }
 }
 
-/* Is the backup on the path? */
-static bool is_on(const struct plan_parts *parts, const struct plan_backup *b)
-{
-    const struct plan_part *from = plan_part_of(parts, b->start_tli);
-    const struct plan_part *to = plan_part_of(parts, b->stop_tli);
-
-    return from != NULL && to != NULL && b->start < from->end && b->stop <= to->end &&
-           b->stop >= to->begin;
-}
-
 /* What ended the way, when the target was not met. */
 static enum plan_why verdict(const struct plan_trial *t)
 {
@@ -373,7 +363,7 @@ void plan_trial(struct plan_trial *t, const struct plan_input *in, const struct 
         t->why = PLAN_UNUSABLE;
         return;
     }
-    if (!is_on(parts, backup)) {
+    if (!plan_is_on(parts, backup)) {
         t->why = PLAN_OTHER_BRANCH;
         return;
     }

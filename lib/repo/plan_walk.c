@@ -62,6 +62,15 @@ const struct plan_part *plan_part_of(const struct plan_parts *parts, tli_t tli)
     return NULL;
 }
 
+bool plan_is_on(const struct plan_parts *parts, const struct plan_backup *b)
+{
+    const struct plan_part *from = plan_part_of(parts, b->start_tli);
+    const struct plan_part *to = plan_part_of(parts, b->stop_tli);
+
+    return from != NULL && to != NULL && b->start < from->end && b->stop <= to->end &&
+           b->stop >= to->begin;
+}
+
 /* --- the way --- */
 
 void plan_walk_init(struct plan_walk *w, const struct plan_input *in,

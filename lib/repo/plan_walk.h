@@ -19,6 +19,9 @@ const struct plan_part *plan_owner(const struct plan_input *in, const struct pla
 /* The stretch of a timeline, or NULL. */
 const struct plan_part *plan_part_of(const struct plan_parts *parts, tli_t tli);
 
+/* Is the backup on the path? */
+bool plan_is_on(const struct plan_parts *parts, const struct plan_backup *b);
+
 struct plan_walk {
     const struct plan_input *in;
     const struct plan_parts *parts;
