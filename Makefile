@@ -261,15 +261,18 @@ demo: all
 
 # ---------------------------------------------------------------- install and clean
 
-# Manual pages come out of the programs' own option tables, so that they cannot differ from --help.
-COMMANDS = backup $(patsubst catalog/cmd_%.c,%,$(wildcard catalog/cmd_*.c))
+# Manual pages come out of the programs' own option tables, so that they cannot differ from --help, and
+# the list of commands out of their own --help.
+list_commands = sed -n '/^Commands/,$$s/^  \([a-z][a-z-]*\) .*/\1/p'
 .PHONY: man
 man:
 	$(Q)$(MAKE) TARGET=native DEV= all
-	@mkdir -p build/man
+	$(Q)rm -rf build/man && mkdir -p build/man
 	$(Q)for p in $(PROGS) walden-basebackup; do build/bin/$$p --man >build/man/$$p.1; done
-	$(Q)for c in $(COMMANDS); do \
+	$(Q)for c in $$(build/bin/walden --help | $(list_commands)); do \
 	    build/bin/walden $$c --man >build/man/walden-$$c.1; done
+	$(Q)for c in $$(build/bin/walden key --help | $(list_commands)); do \
+	    build/bin/walden key $$c --man >build/man/walden-key-$$c.1; done
 .PHONY: install clean distclean
 install: all man
 	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1

@@ -22,19 +22,20 @@ static const struct opt_program program = {
     .examples = "archive_command = 'walden-archive %p'          in postgresql.conf\n"
                 "archive_command = 'walden-archive --config /etc/walden/db2.conf %p'\n"
                 "walden-archive pg_wal/000000010000000000000007  by hand, in the data directory\n",
-    .exits =
-        "0    the file is on stable storage, or the same content already was\n"
-        "1    an input or output error; the server tries again\n"
-        "2    wrong usage or configuration\n"
-        "3    the repository is not there (unmounted, no marker)\n"
-        "4    refused: not the file its name says, other content, other cluster or repository\n"
-        "5    a key is missing or wrong\n"
-        "6    the deadline passed\n"
-        "7    interrupted by a signal\n"
-        "8    the stored copy is damaged\n"
-        "9    an internal error\n",
+    .exits = "0    the file is on stable storage, or the same content already was\n"
+             "1    an input or output error; the server tries again\n"
+             "2    wrong usage or configuration\n"
+             "3    the repository is not there (unmounted, no marker)\n"
+             "4    refused: not the file its name says, other content, another cluster or\n"
+             "     repository\n"
+             "5    a key is missing or wrong\n"
+             "6    the deadline passed\n"
+             "7    interrupted by a signal\n"
+             "8    the stored copy is damaged\n"
+             "9    an internal error\n",
     .args_min = 1,
     .args_max = 1,
+    .shows = SETTINGS_ARCHIVE,
 };
 
 int main(int argc, char **argv)

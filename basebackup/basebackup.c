@@ -184,7 +184,8 @@ static int backup(struct settings *s, const struct backup_options *mine, const s
 
 int basebackup_main(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    struct opt_program called = program;
+    struct msg m = {program.name, MSG_NORMAL};
     struct backup_options mine = {.wal_timeout = WAL_TIMEOUT_US};
     struct settings settings;
     struct opt_set sets[3];
@@ -192,15 +193,17 @@ int basebackup_main(int argc, char **argv)
     struct err e = {0};
     int rc;
 
+    if (argc > 0 && strcmp(argv[0], "backup") == 0)
+        called.name = m.program = "walden backup";
     settings_init(&settings);
     sets[0] =
         (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
     sets[1] = (struct opt_set){"Connection", connection, sizeof connection / sizeof connection[0],
                                &mine,        NULL,       NULL};
     sets[2] = settings_options(&settings);
-    rc = opt_parse(&program, sets, 3, argc, argv, &args, &e);
+    rc = opt_parse(&called, sets, 3, argc, argv, &args, &e);
     if (rc > 0)
-        return answer(&program, sets, 3, rc);
+        return answer(&called, sets, 3, rc);
     if (rc == 0)
         rc = backup(&settings, &mine, &m, &e);
     settings_fini(&settings);

@@ -65,9 +65,7 @@ static const struct opt_program program = {
     .examples =
         "walden verify                                 with the keys of the configuration\n"
         "walden verify --secret-key /mnt/stick/recovery.key   all the way, where it is sealed\n"
-        "walden verify --sample 1/7                    a seventh, the part that is due; for a "
-        "daily "
-        "or weekly job\n"
+        "walden verify --sample 1/7          a seventh, the part that is due: for a job\n"
         "walden verify --timeline 3 --json\n",
     .exits = "0    all that could be read with the keys here is sound\n"
              "1    damage, a hole or another problem was found\n"

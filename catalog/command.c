@@ -96,7 +96,7 @@ int command_print_help(const struct opt_program *prog, const struct opt_set *set
     int rc;
 
     buf_init(&b, HELP_MAX);
-    rc = man ? opt_man(prog, sets, n_sets, WALDEN_VERSION, &b, &e)
+    rc = man ? opt_man(prog, sets, n_sets, WALDEN_VERSION, WALDEN_DATE, &b, &e)
              : opt_help(prog, sets, n_sets, &b, &e);
     if (rc == 0 && table != NULL && man)
         rc = list_as_man(table, n, &b, &e);

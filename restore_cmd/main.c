@@ -35,6 +35,7 @@ static const struct opt_program program = {
         "(200, 201, 203, 206) becomes 1 after some tries, with a warning.\n",
     .args_min = 2,
     .args_max = 2,
+    .shows = SETTINGS_RESTORE,
 };
 
 int main(int argc, char **argv)

@@ -18,7 +18,7 @@ int answer(const struct opt_program *prog, const struct opt_set *sets, size_t n_
     else if (asked == OPT_VERSION)
         rc = buf_fmt(&text, &e, "%s (Walden) %s\n", prog->name, WALDEN_VERSION);
     else
-        rc = opt_man(prog, sets, n_sets, WALDEN_VERSION, &text, &e);
+        rc = opt_man(prog, sets, n_sets, WALDEN_VERSION, WALDEN_DATE, &text, &e);
     if (rc == 0 &&
         (fwrite(buf_text(&text), 1, text.len, stdout) != text.len || fflush(stdout) != 0))
         rc = -1;

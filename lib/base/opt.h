@@ -38,9 +38,12 @@ enum opt_kind {
 };
 
 enum opt_flags {
-    OPT_NO = 1,    /* a flag with a --no- form */
-    OPT_ZERO = 2,  /* 0 is valid although below min (it means "automatic" or "no limit") */
-    OPT_HIDDEN = 4 /* not in --help nor in the man page */
+    OPT_NO = 1,     /* a flag with a --no- form */
+    OPT_ZERO = 2,   /* 0 is valid although below min (it means "automatic" or "no limit") */
+    OPT_HIDDEN = 4, /* not in --help nor in the man page */
+    /* Options of a shared table that this program uses (see struct opt_program, shows). */
+    OPT_FOR_A = 8,
+    OPT_FOR_B = 16
 };
 
 struct opt;
@@ -82,6 +85,7 @@ struct opt_program {
     size_t args_min;      /* how many operands there must be */
     size_t args_max;
     bool stop_at_arg; /* the first operand ends the options (it names a command) */
+    unsigned shows;   /* OPT_FOR_...: others are taken, but not shown; 0: all are shown */
 };
 
 /* The operands, and where parsing stopped: argv[next] is the first word that was not looked at
@@ -111,7 +115,7 @@ int opt_help(const struct opt_program *prog, const struct opt_set *sets, size_t 
 
 /* Appends the same as a manual page of section 1 in man(7) format. */
 int opt_man(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
-            const char *version, struct buf *out, struct err *e)
+            const char *version, const char *date, struct buf *out, struct err *e)
     __attribute__((warn_unused_result));
 
 #endif

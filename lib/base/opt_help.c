@@ -13,6 +13,7 @@ struct page {
     struct buf *out;
     struct err *e;
     int rc;
+    unsigned shows;
 };
 
 static void put(struct page *p, const char *text, size_t n)
@@ -89,6 +90,11 @@ static void put_lines(struct page *p, const char *text)
     }
 }
 
+static bool is_shown(const struct page *p, const struct opt *o)
+{
+    return (o->flags & OPT_HIDDEN) == 0 && (p->shows == 0 || (o->flags & p->shows) != 0);
+}
+
 static void help_option(struct page *p, const struct opt *o)
 {
     char left[96];
@@ -122,7 +128,7 @@ static void help_set(struct page *p, const struct opt_set *set, bool first)
         put_wrapped(p, set->note, 2, 2);
     }
     for (size_t i = 0; i < set->n; i++) {
-        if ((set->opts[i].flags & OPT_HIDDEN) == 0)
+        if (is_shown(p, &set->opts[i]))
             help_option(p, &set->opts[i]);
     }
     for (size_t i = 0; first && i < sizeof common / sizeof common[0]; i++)
@@ -132,7 +138,7 @@ static void help_set(struct page *p, const struct opt_set *set, bool first)
 int opt_help(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
              struct buf *out, struct err *e)
 {
-    struct page p = {out, e, 0};
+    struct page p = {out, e, 0, prog->shows};
     const struct opt_set none = {"Options", NULL, 0, NULL, NULL, NULL};
 
     put_text(&p, "Examples:\n");
@@ -195,7 +201,7 @@ static void man_set(struct page *p, const struct opt_set *set, bool first)
         put_text(p, "\n");
     }
     for (size_t i = 0; i < set->n; i++) {
-        if ((set->opts[i].flags & OPT_HIDDEN) == 0)
+        if (is_shown(p, &set->opts[i]))
             man_option(p, &set->opts[i]);
     }
     for (size_t i = 0; first && i < sizeof common / sizeof common[0]; i++)
@@ -212,9 +218,9 @@ static void man_literal(struct page *p, const char *title, const char *text)
 }
 
 int opt_man(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
-            const char *version, struct buf *out, struct err *e)
+            const char *version, const char *date, struct buf *out, struct err *e)
 {
-    struct page p = {out, e, 0};
+    struct page p = {out, e, 0, prog->shows};
     const struct opt_set none = {"Options", NULL, 0, NULL, NULL, NULL};
     char title[64];
 
@@ -225,7 +231,9 @@ int opt_man(const struct opt_program *prog, const struct opt_set *sets, size_t n
     }
     put_text(&p, ".TH ");
     put_text(&p, title);
-    put_text(&p, " 1 \"\" \"Walden ");
+    put_text(&p, " 1 \"");
+    put_text(&p, date);
+    put_text(&p, "\" \"Walden ");
     put_text(&p, version);
     put_text(&p, "\"\n.SH NAME\n");
     for (const char *c = prog->name; *c != '\0'; c++)

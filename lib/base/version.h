@@ -5,5 +5,6 @@
 #define BASE_VERSION_H
 
 #define WALDEN_VERSION "0.1.0"
+#define WALDEN_DATE    "2026-11-20" /* of the version, for the manual pages; not of the build */
 
 #endif

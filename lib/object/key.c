@@ -189,6 +189,7 @@ int key_recovery_read(struct key_recovery *k, const char *text, size_t len, cons
                         {"sign", k->owner_seed, SECRET_KEY, false}};
     static const char protected_type[] = "walden-protected-key 1\n";
 
+    os_hide_memory(); /* whoever reads such a key has it in memory, or is about to ask for it */
     memset(k, 0, sizeof *k);
     if (len > sizeof protected_type && memcmp(text, protected_type, sizeof protected_type - 1) == 0)
         return KEY_PROTECTED;
@@ -236,10 +237,8 @@ int key_recovery_load(struct key_recovery *k, const char *path, struct err *e)
 {
     char *text = NULL;
     size_t len = 0;
-    int rc;
+    int rc = os_read_secret(path, KEY_FILE_MAX, &text, &len, e);
 
-    os_hide_memory(); /* before there is anything to see */
-    rc = os_read_secret(path, KEY_FILE_MAX, &text, &len, e);
     if (rc > 0)
         rc = absent(path, "secret key", e);
     if (rc == 0)

@@ -305,16 +305,19 @@ static int check_first(struct walwalk *w, const struct walpage *h, const struct 
     if (l->segsize != w->segsize)
         return err_set(e, ERR_REFUSED, "the segment says it has %" PRIu32 " bytes, not %" PRIu32,
                        l->segsize, w->segsize);
+    if (w->sysid != 0 && l->sysid != w->sysid) {
+        (void)err_set(e, ERR_REFUSED,
+                      "the segment is of system identifier %" PRIu64 ", not of %" PRIu64, l->sysid,
+                      w->sysid);
+        return err_hint(e, "Another server's WAL is where this one's should "
+                           "be: was a disk mounted, or pg_wal linked, in the wrong place?");
+    }
     if (h->addr != f->start) {
         text_lsn(want, f->start);
         text_lsn(got, h->addr);
         return err_set(e, ERR_REFUSED, "the content is that of LSN %s, the name that of %s", got,
                        want);
     }
-    if (w->sysid != 0 && l->sysid != w->sysid)
-        return err_set(e, ERR_REFUSED,
-                       "the segment is of system identifier %" PRIu64 ", not of %" PRIu64, l->sysid,
-                       w->sysid);
     if (h->tli == 0 || h->tli > f->tli)
         return err_set(e, ERR_REFUSED,
                        "the content is of timeline %" PRIu32 ", the name of timeline %" PRIu32,

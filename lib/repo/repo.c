@@ -217,8 +217,9 @@ static int unknown_lineage(const char *cluster, uint64_t system_id, const struct
     (void)err_set(e, ERR_REFUSED,
                   "cluster \"%s\" of repository \"%s\" does not know system identifier %llu",
                   cluster, s->repo, (unsigned long long)system_id);
-    return err_hint(e, "If this is a new or upgraded server, run \"walden init\" in its name; if "
-                       "not, it archives into the wrong repository or cluster.");
+    return err_hint(e, "If this is a new or upgraded server, run \"walden init\" in its name.  If "
+                       "not, another server's disk may be mounted here, or the configuration names "
+                       "another server's repository or cluster.");
 }
 
 int repo_use_lineage(struct repo *r, const struct settings *s, const char *cluster,

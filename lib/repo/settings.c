@@ -18,17 +18,21 @@ static const struct parse_word compressions[] = {
 static const struct parse_word troubles[] = {
     {"fail", SETTINGS_FAIL}, {"drop-and-record", SETTINGS_DROP_AND_RECORD}, {NULL, 0}};
 
+enum { HOOKS = SETTINGS_ARCHIVE | SETTINGS_RESTORE };
+
 /* --config stands in front; the settings follow, so setting i is table[i + 1]. */
 static const struct opt table[] = {
     {.name = "config",
      .kind = OPT_TEXT,
      .arg = "FILE",
      .offset = FIELD(config),
+     .flags = HOOKS,
      .help = "configuration file (default: " SETTINGS_FILE ")"},
     {.name = "repo",
      .kind = OPT_PATH,
      .arg = "DIR",
      .offset = FIELD(repo),
+     .flags = HOOKS,
      .help = "directory of the repository; the one setting that is always needed"},
     {.name = "repo_id",
      .kind = OPT_CALL,
@@ -36,22 +40,26 @@ static const struct opt table[] = {
      .offset = FIELD(repo_id),
      .min = SETTINGS_ID_BYTES,
      .call = settings_value_hex,
+     .flags = HOOKS,
      .help = "id that the repository must have, so that another disk is not taken for it"},
     {.name = "cluster",
      .kind = OPT_NAME,
      .arg = "NAME",
      .offset = FIELD(cluster),
+     .flags = HOOKS,
      .help = "name of the cluster in the repository (default: main)"},
     {.name = "system_id",
      .kind = OPT_U64,
      .arg = "NUMBER",
      .offset = FIELD(system_id),
      .min = 1,
+     .flags = HOOKS,
      .help = "system identifier of the server (default: read from its data directory)"},
     {.name = "pgdata",
      .kind = OPT_PATH,
      .arg = "DIR",
      .offset = FIELD(pgdata),
+     .flags = HOOKS,
      .help = "data directory of the server (default: asked from the server)"},
     {.name = "pg_bin",
      .kind = OPT_PATH,
@@ -69,6 +77,7 @@ static const struct opt table[] = {
      .arg = "METHOD",
      .offset = FIELD(compression),
      .words = compressions,
+     .flags = SETTINGS_ARCHIVE,
      .help = "lz4 or none (default: lz4)"},
     {.name = "deadline",
      .kind = OPT_DURATION,
@@ -76,23 +85,26 @@ static const struct opt table[] = {
      .offset = FIELD(deadline),
      .min = 1000000,
      .max = 86400000000,
-     .flags = OPT_ZERO,
+     .flags = HOOKS | OPT_ZERO,
      .help = "longest time to archive one file; 0 means 30s for 16MB, longer for larger segments "
              "(default: 0)"},
     {.name = "host_key",
      .kind = OPT_PATH,
      .arg = "FILE",
      .offset = FIELD(host_key),
+     .flags = HOOKS,
      .help = "this host's key, which signs what it writes"},
     {.name = "secret_key",
      .kind = OPT_PATH,
      .arg = "FILE",
      .offset = FIELD(secret_key),
+     .flags = SETTINGS_RESTORE,
      .help = "key that opens sealed data; keep it off the database host"},
     {.name = "recipients",
      .kind = OPT_CALL,
      .arg = "KEYS",
      .call = settings_value_recipients,
+     .flags = HOOKS,
      .help = "public keys that data is sealed to, separated by blanks, or the path of a file "
              "that holds them"},
     {.name = "sealed_from",
@@ -101,11 +113,13 @@ static const struct opt table[] = {
      .offset = FIELD(sealed_from),
      .min = SETTINGS_KEY_BYTES,
      .call = settings_value_hex,
+     .flags = HOOKS,
      .help = "digest of the record of what was stored before encryption was switched on"},
     {.name = "state_dir",
      .kind = OPT_PATH,
      .arg = "DIR",
      .offset = FIELD(state_dir),
+     .flags = SETTINGS_ARCHIVE,
      .help = "directory for what this host remembers about the repository"},
     {.name = "jobs",
      .kind = OPT_U64,
@@ -159,6 +173,7 @@ static const struct opt table[] = {
      .arg = "WHAT",
      .offset = FIELD(on_trouble),
      .words = troubles,
+     .flags = SETTINGS_ARCHIVE,
      .help = "fail, or drop-and-record: give up WAL rather than let pg_wal fill the disk "
              "(default: fail)"},
     {.name = "notify_command",
@@ -306,8 +321,8 @@ struct opt_set settings_options(struct settings *s)
         .n = TABLE_SIZE,
         .into = s,
         .assign = put_flag,
-        .note = "Each is also a key of the configuration file (--keep-backups is keep_backups) and "
-                "an environment variable (WALDEN_KEEP_BACKUPS). A flag beats the environment, "
+        .note = "Each is also a key of the configuration file (--repo-id is repo_id) and an "
+                "environment variable (WALDEN_REPO_ID). A flag beats the environment, "
                 "the environment beats the file.",
     };
 
@@ -521,8 +536,11 @@ static int load_file(struct settings *s, enum settings_reader reader, bool may_b
     }
     if (rc == OS_ABSENT)
         return err_set(e, ERR_CONFIG, "configuration file \"%s\" does not exist", s->config);
-    if (rc < 0)
-        return -1;
+    if (rc < 0) {
+        if (e->code == ERR_IO || e->code == ERR_UNREACHABLE) /* not of the repository */
+            e->code = ERR_CONFIG;
+        return err_context(e, "configuration file");
+    }
     rc = conf_parse(s->config, text, len, flags, take_entry, &l, e);
     free(text);
     return rc;

@@ -142,11 +142,15 @@ enum settings_reader {
 void settings_init(struct settings *s);
 void settings_fini(struct settings *s);
 
+/* Which settings a hook uses: for opt_program.shows.  It takes the others, too, since they may
+ * stand in the environment that programs share. */
+enum { SETTINGS_ARCHIVE = OPT_FOR_A, SETTINGS_RESTORE = OPT_FOR_B };
+
 /* The option set of all settings and --config; s must outlive it. */
 struct opt_set settings_options(struct settings *s);
 
 /* Reads environment and file, after the flags were parsed.  0; -1 with the place, the key, what is
- * wrong and what was probably meant (ERR_CONFIG; ERR_IO or ERR_UNREACHABLE for the file itself). */
+ * wrong and what was probably meant (ERR_CONFIG, also when the file cannot be read). */
 int settings_load(struct settings *s, char *const *env, enum settings_reader reader, struct err *e)
     __attribute__((warn_unused_result));
 

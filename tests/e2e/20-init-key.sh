@@ -53,6 +53,56 @@ fetch() {
         cmp "$SCRATCH/fetched" "$SCRATCH/$WAL/$name"
 }
 
+# commands PROGRAM...: those that its help lists.
+commands() { "$@" --help | sed -n '/^Commands/,$s/^  \([a-z][a-z-]*\) .*/\1/p'; }
+
+# manual PROGRAM...: its page is one: the parts are there, in order, every line is of a kind that man(7)
+# knows, and nothing in it is longer than a line may be.
+manual() {
+    local page=$SCRATCH/page.1
+    "$@" --man >"$page" || { fail "$*: a manual page"; return; }
+    run perl -e '
+        my ($name, @lines) = (shift, map { chomp; $_ } <STDIN>);
+        my ($nf, @parts, %seen) = (0);
+        my $bad = sub { print "line $.: $_[0]\n"; exit 1 };
+        $lines[0] =~ /^\.TH \U$name\E 1 "\d{4}-\d\d-\d\d" "Walden \d[\d.]*"$/ or $bad->("the title: $lines[0]");
+        $. = 0;
+        for (@lines) {
+            $.++;
+            next if $. == 1;
+            $bad->("an empty line") if $_ eq "" && !$nf;
+            $bad->("an unknown escape: $_") if /\\(?!fB|fR|fI|-|e|&)/;
+            $bad->("no ASCII: $_") if /[^\x20-\x7e]/;
+            $bad->("a font that stays on: $_") if () = /\\f[BI]/g and (() = /\\f[BI]/g) != (() = /\\fR/g);
+            if (/^\.SH (.+)/) { push @parts, $1; $nf and $bad->("a part inside .nf"); }
+            elsif (/^\.SS .+|^\.TP$/) { $nf and $bad->("$_ inside .nf") }
+            elsif (/^\.nf$/) { $nf and $bad->(".nf twice"); $nf = 1 }
+            elsif (/^\.fi$/) { $nf or $bad->(".fi without .nf"); $nf = 0 }
+            elsif (/^[.\x27]/) { $bad->("an unknown request: $_") }
+            elsif ($nf && length(s/\\[-e&]/x/gr) > 90) { $bad->("too long: $_") }
+            elsif ($lines[$. - 2] eq ".TP" && !/^\\fB.+\\fR$/) { $bad->("no tag: $_") }
+        }
+        $nf and $bad->(".nf to the end");
+        my $parts = join " ", grep { $_ ne "COMMANDS" } @parts;
+        $parts eq "NAME SYNOPSIS EXAMPLES OPTIONS EXIT STATUS" or $bad->("parts: $parts");
+        (my $dash = $name) =~ s/-/\\-/g;
+        $lines[2] =~ /^\Q$dash\E \\- \S.*[^ ]$/ or $bad->("the name: $lines[2]");' "$(tr ' ' '-' <<<"$*")" <"$page"
+    is "$RC:$OUT" '0:' "$*: its manual page is in order"
+    command -v groff >/dev/null || return
+    is "$(groff -man -Tutf8 -ww "$page" 2>&1 >/dev/null)" '' "$*: groff does not complain"
+}
+
+test_manuals() {
+    local command n=0
+    for command in walden walden-archive walden-restore walden-basebackup; do manual "$command"; done
+    for command in $(commands walden); do
+        manual walden "$command"
+        n=$((n + 1))
+    done
+    [ "$n" -ge 9 ] || fail 'the commands are listed' "$n"
+    for command in $(commands walden key); do manual walden key "$command"; done
+}
+
 test_usage() {
     ok '--help' walden --help
     like "$OUT" '^  init ' 'it lists the commands'
@@ -66,6 +116,13 @@ test_usage() {
         run walden $command --man
         is "$RC:$(head -c 4 <<<"$OUT")" '0:.TH ' "$command has a manual page"
     done
+    is "$(walden-archive --help | grep -cE -- '--(secret-key|keep-backups|pg-bin|notify-command)')" 0 \
+        'walden-archive shows the settings that it uses'
+    is "$(walden-restore --help | grep -cE -- '--(compression|keep-backups|state-dir|on-trouble)')" 0 \
+        'walden-restore, too'
+    is "$(walden-archive --help | grep -cE -- '--(repo|host-key|deadline|on-trouble)=')" 4 'all of them'
+    ok 'it takes the others all the same' env WALDEN_KEEP_BACKUPS=last=3 walden-archive --keep-dumps last=1 --help
+    test_manuals
     exits 2 'an unknown command' walden inot
     like "$ERR" 'Did you mean "init"' 'gets a suggestion'
     exits 2 'no command' walden

@@ -80,9 +80,11 @@ test_denied() {
     local dir file=$keep/${segments[0]} repo
     repo=$(w_repo main)
     chmod 000 "$(w_conf main)"
-    refused 1-2 'walden.conf": Permission denied' "uid $(id -u)" 'a configuration that cannot be read' push "$file"
-    refused 203-205 'walden.conf": Permission denied' "uid" 'for restore, too' fetch "${segments[0]}" "$SCRATCH/got"
+    refused 2 'configuration file.*walden.conf": Permission denied' "uid $(id -u)" 'a configuration that cannot be read' push "$file"
+    refused 205 'configuration file.*walden.conf": Permission denied' "uid" 'for restore, too' fetch "${segments[0]}" "$SCRATCH/got"
+    refused 2 'walden.conf": Permission denied' 'uid' 'for list' walden list --config "$(w_conf main)"
     chmod 644 "$(w_conf main)"
+    refused 2 'configuration file' '' 'a directory in its place' in_data main walden-archive --config "$SCRATCH" "$file"
     chmod 000 "$repo"
     refused 3 'Permission denied' "uid" 'a repository of somebody else' push "$file"
     refused 3 'Permission denied' "uid" 'for list, too' walden list --config "$(w_conf main)"
@@ -126,9 +128,10 @@ test_other_server() {
     local file
     pg_init -f other "$major" --wal-segsize=1
     file=$(find "$(pg_data other)/pg_wal" -maxdepth 1 -type f -name '0000*' -printf '%f\n' | head -n 1)
-    refused 4 'does not know system identifier' 'walden init' 'another server, in its data directory' \
+    refused 4 'does not know system identifier' 'walden init.*another server.s disk may be mounted' 'another server, in its data directory' \
         in_data other walden-archive --config "$(w_conf main)" "pg_wal/$file"
-    exits 4 "its segment, in this server's" push "$(pg_data other)/pg_wal/$file"
+    refused 4 'is of system identifier' 'disk mounted, or pg_wal linked' "its segment, in this server's" \
+        push "$(pg_data other)/pg_wal/$file"
     ok 'init for it' w_init main "$(pg_data other)"
     refused 4 'cannot tell which of 2' 'system-id' 'two servers, called from elsewhere' \
         bash -c "cd / && walden-archive --config '$(w_conf main)' '$keep/${segments[0]}'"

@@ -314,6 +314,37 @@ static const char want_help[] =
     "  0  all is well\n"
     "  1  it is not\n";
 
+/* Two programs share a table, and each shows what it uses. */
+static void test_shown(void)
+{
+    static const struct opt shared[] = {
+        {.name = "mine", .kind = OPT_FLAG, .flags = OPT_FOR_A, .help = "of A"},
+        {.name = "yours", .kind = OPT_FLAG, .flags = OPT_FOR_B, .help = "of B"},
+        {.name = "ours", .kind = OPT_FLAG, .flags = OPT_FOR_A | OPT_FOR_B, .help = "of both"},
+        {.name = "nobodys", .kind = OPT_FLAG, .help = "of others"}};
+    const struct opt_set set = {"Settings", shared, 4, NULL, NULL, NULL};
+    struct opt_program one = {.name = "walden-one",
+                              .operands = "",
+                              .summary = "s",
+                              .examples = "",
+                              .exits = "",
+                              .shows = OPT_FOR_A};
+    struct err e = {0};
+    struct buf b;
+
+    buf_init(&b, 16384);
+    OK(opt_help(&one, &set, 1, &b, &e) == 0 && strstr(buf_text(&b), "--mine") != NULL &&
+           strstr(buf_text(&b), "--ours") != NULL && strstr(buf_text(&b), "--yours") == NULL &&
+           strstr(buf_text(&b), "--nobodys") == NULL,
+       "help shows what this program uses");
+    buf_clear(&b);
+    one.shows = 0;
+    OK(opt_man(&one, &set, 1, "1", "2026-11-20", &b, &e) == 0 &&
+           strstr(buf_text(&b), "yours") != NULL && strstr(buf_text(&b), "nobodys") != NULL,
+       "one that names none shows all");
+    buf_fini(&b);
+}
+
 static void test_help(void)
 {
     const struct opt_set sets[] = {
@@ -326,13 +357,15 @@ static void test_help(void)
     OK(opt_help(&prog, sets, 2, &b, &e) == 0, "help is written");
     IS_STR(buf_text(&b), want_help, "as laid out");
     buf_clear(&b);
-    OK(opt_man(&prog, sets, 2, "1.2", &b, &e) == 0, "the manual page is written");
+    OK(opt_man(&prog, sets, 2, "1.2", "2026-11-20", &b, &e) == 0, "the manual page is written");
     OK(strncmp(buf_text(&b),
-               ".TH WALDEN-TEST 1 \"\" \"Walden 1.2\"\n.SH NAME\nwalden\\-test \\- try", 60) == 0,
+               ".TH WALDEN-TEST 1 \"2026-11-20\" \"Walden 1.2\"\n.SH NAME\nwalden\\-test \\- try",
+               70) == 0,
        "its head");
     OK(strstr(buf_text(&b), ".TP\n\\fB\\-D, \\-\\-data\\-dir=DIR\\fR\na directory") != NULL,
        "an option");
     OK(strstr(buf_text(&b), "sure") == NULL, "hidden options stay hidden");
+    test_shown();
     OK(strstr(buf_text(&b), ".SH EXIT STATUS\n.nf\n0  all") != NULL, "the exit status");
     buf_fini(&b);
     buf_init(&b, 100);
