@@ -144,10 +144,12 @@ check_sizes() {
 # killed_after SECONDS SIGNAL SERVER: a backup that gets the signal then; its status is in RC.
 killed_after() {
     local pid
-    b_backup "$3" "$3" --wal=stream --no-relation-map --max-rate 40MB >"$SCRATCH/killed" 2>&1 &
+    # (exec: so that it is the backup that is killed, however early.)
+    pg_env "$3" exec env PGUSER=rep walden-basebackup --config "$(w_conf "$3")" --fast --json --wal=stream \
+        --no-relation-map --max-rate 40MB >"$SCRATCH/killed" 2>&1 &
     pid=$!
     sleep "$1"
-    pkill -"$2" -P "$pid" 2>/dev/null || kill -"$2" "$pid" 2>/dev/null
+    kill -"$2" "$pid" 2>/dev/null
     RC=0
     wait "$pid" || RC=$?
 }
