@@ -37,9 +37,10 @@ static int real_openat2(int dir, const char *path, const struct os_open_how *how
     return (int)syscall(SYS_openat2, dir, path, how, sizeof *how);
 }
 
+/* Of musl's own fcntl this would be two calls. */
 static int real_dup_cloexec(int fd)
 {
-    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
 }
 
 static int real_fadvise(int fd, off_t at, off_t len, int advice)
