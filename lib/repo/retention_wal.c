@@ -306,6 +306,9 @@ static int find_ranges(struct wal *w, struct err *e)
         last->behind = s->segno + 1;
         last->segments++;
         last->bytes += s->stored;
+        /* Where a timeline was left a .partial may lie behind its last segment. */
+        if ((i + 1 == all->n || all->v[i + 1].tli != s->tli) && !is_needed(w, s->tli, last->behind))
+            last->behind++;
     }
     return 0;
 }
