@@ -105,6 +105,20 @@ static int fill(struct removal *m, bool again, struct err *e)
     return 0;
 }
 
+/* An item's name in the store; job is room for a dump's. */
+static struct store_name name_of(const struct retention_item *item, char job[EXPIRED_NAME_MAX])
+{
+    struct store_name name = {.kind = item->kind, .name = item->name};
+    const char *leaf = strchr(item->name, '/');
+
+    if (item->kind == KIND_DUMP && leaf != NULL) {
+        (void)snprintf(job, EXPIRED_NAME_MAX, "%.*s", (int)(leaf - item->name), item->name);
+        name.job = job;
+        name.name = leaf + 1;
+    }
+    return name;
+}
+
 /* The newest record of each writer that goes, when nothing newer of it stays. */
 static int fill_lasts(struct removal *m, struct err *e)
 {
@@ -112,9 +126,10 @@ static int fill_lasts(struct removal *m, struct err *e)
 
     for (size_t i = 0; i < x->in.items.n; i++) {
         const struct expire_place *p = &x->places.v[i];
-        struct store_name name = {.kind = x->in.items.v[i].kind, .name = x->in.items.v[i].name};
+        char job[EXPIRED_NAME_MAX];
+        const struct store_name name = name_of(&x->in.items.v[i], job);
         struct expired_last last = {.sequence = p->sequence};
-        bool is_newest = p->is_known && goes(m, i) && name.kind == KIND_MANIFEST;
+        bool is_newest = p->is_known && goes(m, i);
 
         for (size_t k = 0; k < x->in.items.n && is_newest; k++) {
             const struct expire_place *other = &x->places.v[k];
@@ -193,15 +208,9 @@ static int record(struct removal *m, struct err *e)
 static int remove_item(struct expire *x, const struct retention_item *item, struct err *e)
 {
     char job[EXPIRED_NAME_MAX];
-    struct store_name name = {.kind = item->kind, .name = item->name};
-    const char *leaf = strchr(item->name, '/');
+    const struct store_name name = name_of(item, job);
     int rc;
 
-    if (item->kind == KIND_DUMP && leaf != NULL) {
-        (void)snprintf(job, sizeof job, "%.*s", (int)(leaf - item->name), item->name);
-        name.job = job;
-        name.name = leaf + 1;
-    }
     /* On record: it counts as gone already. */
     rc = store_remove(&x->repo->writer, &x->repo->where, &name, e);
     if (rc < 0 || store_flush(&x->repo->writer, &x->repo->where, &name, e) != 0)

@@ -59,7 +59,8 @@ struct retention_item {
     uint8_t verified; /* enum verified_level */
     char note[RETENTION_NOTE_MAX];
     uint64_t bytes; /* of a dump's object */
-    /* backups; when not readable, start_tli and start are those of the label */
+    /* Backups; when not readable, start_tli and start are those of the label.  A dump's place in
+     * the order of all dumps is `stop`. */
     tli_t start_tli;
     tli_t stop_tli;
     lsn_t start;
