@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "object/secret.h"
+#include "os/host.h"
 #include "repo/manifest_chain.h"
 #include "repo/verified.h"
 
@@ -169,24 +170,37 @@ static int read_proof(struct check *c, const struct survey_lineage *l, struct er
 
 /* --- heads --- */
 
-static int read_heads(struct check *c, struct err *e)
+static void compare_heads(struct check *c, const struct manifest_heads *known,
+                          const struct manifest_heads *found)
 {
     struct judge_archive *a = &c->facts.archive;
+    const struct manifest_seen *lacks;
+    uint8_t mine[MANIFEST_WRITER];
+    char host[OS_HOSTNAME_MAX + 1];
+
+    os_hostname(host, sizeof host);
+    manifest_writer_id(mine, &c->survey.repo, host);
+    lacks = manifest_heads_missing(known, found, mine);
+    if (lacks != NULL)
+        (void)snprintf(a->rolled_back, sizeof a->rolled_back,
+                       "record %llu of a writer, and what came after it",
+                       (unsigned long long)lacks->sequence);
+}
+
+static int read_heads(struct check *c, struct err *e)
+{
     struct manifest_heads known;
     struct manifest_heads found;
-    const struct manifest_seen *missing;
     int rc;
 
-    a->host_forgets = c->settings->state_dir == NULL;
-    if (a->host_forgets)
+    c->facts.archive.host_forgets = c->settings->state_dir == NULL;
+    if (c->facts.archive.host_forgets)
         return 0;
     rc = manifest_heads_load(&known, c->settings->state_dir, e);
     if (rc == 0) {
         rc = manifest_heads_scan(&found, &c->survey.repo, &c->survey.reader, e);
-        missing = rc == 0 ? manifest_heads_missing(&known, &found) : NULL;
-        if (missing != NULL)
-            (void)snprintf(a->rolled_back, sizeof a->rolled_back, "record %llu of a writer",
-                           (unsigned long long)missing->sequence);
+        if (rc == 0)
+            compare_heads(c, &known, &found);
         manifest_heads_fini(&found);
     }
     manifest_heads_fini(&known);

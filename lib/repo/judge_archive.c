@@ -264,9 +264,7 @@ static void heads(struct judge *j)
     if (a->rolled_back[0] != '\0')
         judge_say(j, "rollback", JUDGE_CRITICAL,
                   "find out who changed the storage; walden verify; walden backup",
-                  "the repository is older than this host remembers: %s is gone, with what came "
-                  "after it",
-                  a->rolled_back);
+                  "the repository is older than this host remembers: it lacks %s", a->rolled_back);
     else if (a->host_forgets)
         judge_say(j, "rollback", JUDGE_OK, NULL,
                   "this host remembers no head (state_dir is not set), so an older copy of the "

@@ -222,13 +222,16 @@ int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct obje
 }
 
 const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *known,
-                                                   const struct manifest_heads *found)
+                                                   const struct manifest_heads *found,
+                                                   const uint8_t mine[MANIFEST_WRITER])
 {
     for (size_t i = 0; i < known->n; i++) {
-        const struct manifest_seen *seen = find(found, known->v[i].writer);
+        const struct manifest_seen *k = &known->v[i];
+        const struct manifest_seen *seen = find(found, k->writer);
 
-        if (seen == NULL || seen->sequence < known->v[i].sequence)
-            return &known->v[i];
+        if (seen != NULL ? seen->sequence < k->sequence
+                         : memcmp(k->writer, mine, MANIFEST_WRITER) == 0)
+            return k;
     }
     return NULL;
 }

@@ -54,9 +54,11 @@ int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct obje
                         struct err *e) __attribute__((warn_unused_result));
 
 /* The first head that this host knows and the repository shows in an older state, or not at all;
- * NULL: none. */
+ * NULL: none.  A host keeps the heads of all lineages that it writes in one file; a writer that is
+ * not found at all is another lineage's, unless it is `mine`. */
 const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *known,
-                                                   const struct manifest_heads *found);
+                                                   const struct manifest_heads *found,
+                                                   const uint8_t mine[MANIFEST_WRITER]);
 
 /* Fills writer, sequence and digest of the next record: from what the host knows, else from the
  * repository.  state_dir may be NULL. */

@@ -20,8 +20,8 @@ json() {
 }
 query() { jq -r "$1" "$SCRATCH/json"; }
 records() { find "$(w_repo "$1")" -path '*/verify/*' -type f ! -name '.*'; }
-# objects NAME: all files that are no records, so that any change of them shows.
-objects() { w_tree "$1" | grep -v '/verify/'; }
+# objects NAME: all files but the records and the index, which is derived, so that any change of them shows.
+objects() { w_tree "$1" | grep -v -e /verify/ -e /index/; }
 
 fill() {
     local name=$1 major=$2 i

@@ -110,8 +110,11 @@ static bool is_rolled_back(void)
     bool back = true;
 
     if (manifest_heads_load(&known, kit.dir, &e) == 0) {
-        if (manifest_heads_scan(&found, &kit.repo, kit.scratch, &e) == 0)
-            back = manifest_heads_missing(&known, &found) != NULL;
+        if (manifest_heads_scan(&found, &kit.repo, kit.scratch, &e) == 0) {
+            back = false;
+            for (size_t i = 0; i < known.n; i++)
+                back = back || manifest_heads_missing(&known, &found, known.v[i].writer) != NULL;
+        }
         manifest_heads_fini(&found);
     }
     manifest_heads_fini(&known);
