@@ -434,6 +434,7 @@ int publish_commit(struct publish *p, struct err *err)
         p->no_dir_sync = rc == OS_UNSUPPORTED;
         rc = rc < 0 ? -1 : 0;
     }
+    p->has_seen = rc == 0 && p->lock >= 0 && os_sys->fstat(p->lock, &p->seen) == 0;
     publish_abort(p); /* the temp, if it is still there, and the descriptors */
     return rc < 0 ? about(p, err) : rc;
 }

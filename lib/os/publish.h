@@ -57,6 +57,8 @@ struct publish {
     int lock;         /* the same open file, kept past close(fd) until the name is final */
     bool has_temp;    /* the temp name is ours to remove */
     bool no_dir_sync; /* after commit: the filesystem has no directory flush (worth a warning) */
+    bool has_seen;    /* after commit: */
+    struct stat seen; /* what was published */
     unsigned flags;
     mode_t mode;
     dev_t dev; /* identity of the temp */

@@ -107,7 +107,8 @@ void index_file(char out[FRAME_NAME_MAX + 1], const struct repo *r);
 
 /* Appends a record for an object that was stored just now: nothing is flushed, nobody is waited
  * for, and when it cannot be done it is not done. */
-void index_note(struct repo *r, const struct store_name *n, const uint8_t *part, size_t len);
+void index_note(struct repo *r, const struct store_name *n, const struct store_seen *seen,
+                const uint8_t *part, size_t len);
 
 /* What a new record goes on from, in this host's open file.  False: leave the file alone; a reader
  * will make it again.  In a sealed repository the last record must be our own: to sign a chain is

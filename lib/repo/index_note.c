@@ -1,5 +1,5 @@
 /*
- * Appending one record, on the path of every archived segment: six system calls, no flush.
+ * Appending one record, on the path of every archived segment: five system calls, no flush.
  */
 #include "base/bytes.h"
 #include "os/file.h"
@@ -29,7 +29,8 @@ bool index_go_on(uint8_t chain[INDEX_CHAIN], const struct index_seed *seed, cons
     return true;
 }
 
-void index_note(struct repo *r, const struct store_name *n, const uint8_t *part, size_t len)
+void index_note(struct repo *r, const struct store_name *n, const struct store_seen *seen,
+                const uint8_t *part, size_t len)
 {
     struct index_record record = {.kind = n->kind,
                                   .name = n->name,
@@ -41,7 +42,6 @@ void index_note(struct repo *r, const struct store_name *n, const uint8_t *part,
     uint8_t chain[INDEX_CHAIN];
     char file[FRAME_NAME_MAX + 1];
     struct index_seed seed;
-    struct store_seen seen;
     struct err quiet = {0};
     uint64_t size = 0;
     size_t made;
@@ -57,11 +57,10 @@ void index_note(struct repo *r, const struct store_name *n, const uint8_t *part,
     }
     index_seed_make(&seed, r->marker.id, &r->where);
     index_file(file, r);
-    if (store_look(&r->store, &r->where, n, &seen, &quiet) != 0 ||
-        store_index_open(&r->writer, &r->where, file, &fd, &quiet) != 0)
+    if (store_index_open(&r->writer, &r->where, file, &fd, &quiet) != 0)
         return;
-    record.size = seen.size;
-    record.stamp = seen.stamp;
+    record.size = seen->size;
+    record.stamp = seen->stamp;
     if (os_size(fd, &size, file, &quiet) == 0 && size < STORE_INDEX_MAX - INDEX_RECORD_MAX &&
         index_go_on(chain, &seed, r, fd, size)) {
         made = index_encode(bytes, &seed, &record, r->marker.sealed ? chain : NULL, &r->host);

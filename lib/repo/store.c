@@ -464,6 +464,16 @@ int store_put_commit(struct store_put *put, struct err *e)
     return rc == PUBLISH_EXISTS ? (int)STORE_EXISTS : rc;
 }
 
+bool store_put_seen(const struct store_put *put, struct store_seen *seen)
+{
+    const struct stat *st = &put->publish.seen;
+
+    if (!put->publish.has_seen)
+        return false;
+    *seen = (struct store_seen){put->publish.name, (uint64_t)st->st_size, stamp_of(st)};
+    return true;
+}
+
 void store_put_abort(struct store_put *put)
 {
     if (put->sink.ops != NULL)

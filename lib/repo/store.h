@@ -151,6 +151,8 @@ int store_put_begin(struct store_writer *w, const struct store_lineage *l,
                     const struct store_name *n, struct store_put *put, struct err *e)
     __attribute__((warn_unused_result));
 int store_put_commit(struct store_put *put, struct err *e) __attribute__((warn_unused_result));
+/* Size and stamp of what was committed; false when they are not known. */
+bool store_put_seen(const struct store_put *put, struct store_seen *seen);
 void store_put_abort(struct store_put *put);
 
 /* Makes sure that an object that was found is on stable storage, with its name. */

@@ -227,6 +227,7 @@ static int store_new(struct job *j, bool compress, struct wal_put_report *report
 {
     struct wal_put *w = j->w;
     struct object_parts parts = {0};
+    struct store_seen seen;
     struct frame_head head;
     struct buf public_part;
     int rc = -1;
@@ -243,8 +244,8 @@ static int store_new(struct job *j, bool compress, struct wal_put_report *report
         goto out;
     report->stored_size = w->put.total;
     rc = store_put_commit(&w->put, e);
-    if (rc == 0) /* it is stored, whatever becomes of the index */
-        index_note(j->r, &j->object, parts.public_part, parts.public_len);
+    if (rc == 0 && store_put_seen(&w->put, &seen)) /* stored, whatever becomes of the index */
+        index_note(j->r, &j->object, &seen, parts.public_part, parts.public_len);
 out:
     store_put_abort(&w->put);
     object_writer_wipe(&w->writer);

@@ -37,16 +37,18 @@ static void store_and_note(struct kit *k, unsigned i)
     char name[25];
     struct store_name n = {.kind = KIND_SEGMENT, .timeline = 1, .name = name};
     struct err e = {0};
+    struct store_seen seen;
 
     name_of(name, i);
     memset(part, (int)i + 1, 10 + i);
     if (store_put_begin(&k->repo.writer, &k->repo.where, &n, &put, &e) != 0 ||
-        sink_write(&put.sink, part, 10 + i, &e) != 0 || store_put_commit(&put, &e) != 0) {
+        sink_write(&put.sink, part, 10 + i, &e) != 0 || store_put_commit(&put, &e) != 0 ||
+        !store_put_seen(&put, &seen)) {
         printf("# %s\n", e.msg);
         exit(1);
     }
     store_put_abort(&put);
-    index_note(&k->repo, &n, part, 10 + i);
+    index_note(&k->repo, &n, &seen, part, 10 + i);
 }
 
 /* How many of the objects an index knows; -1 when it knows something wrong. */
