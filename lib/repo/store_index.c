@@ -98,6 +98,8 @@ static int make_file(struct store_writer *w, const struct store_lineage *l, cons
 {
     char lineage[LINEAGE_DIR_MAX];
     char dir[STORE_PATH_MAX];
+    mode_t mode = w->group ? 0640 : 0600;
+    struct err none = {0};
     int dirfd = -1;
     int rc;
 
@@ -107,7 +109,9 @@ static int make_file(struct store_writer *w, const struct store_lineage *l, cons
         rc = give_away(w->store, lineage, dirfd, e);
     os_drop(&dirfd);
     if (rc == 0)
-        rc = os_root_at(&w->store->root, path, O_RDWR | O_CREAT, w->group ? 0640 : 0600, fd, e);
+        rc = os_root_at(&w->store->root, path, O_RDWR | O_CREAT, mode, fd, e);
+    if (rc == 0) /* whatever the umask; where modes are fixed (exFAT) it stays as it is */
+        (void)os_chmod(*fd, mode, path, &none);
     if (rc == 0)
         rc = give_away(w->store, lineage, *fd, e);
     return rc;
