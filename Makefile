@@ -89,7 +89,8 @@ CFLAGS_ALL = $(DEFINES) $(OPT) $(MODE) $(WARN) $(GCC_WARN) $(WERROR) -Ilib -I. $
 BANNED = $(if $(filter lib/pgconn/%,$<),-include libpq-fe.h) -include base/banned.h
 
 # Small is what the product is, but where every byte of a segment passes it is fast first.
-HOT := lib/pg/walwalk.o lib/pg/walpage.o lib/pg/walrecord.o lib/stream/%.o lib/base/crc32c.o lib/base/buf.o
+HOT := lib/pg/walwalk.o lib/pg/walpage.o lib/pg/walrecord.o lib/stream/%.o lib/base/crc32c.o lib/base/buf.o \
+    lib/object/page_hash.o
 
 # ---------------------------------------------------------------- sources
 

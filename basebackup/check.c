@@ -15,7 +15,7 @@ enum { RANGES_MAX = 1 << 16 };
 
 struct check {
     uint64_t system_id;
-    uint8_t key[SECRET_PAGE_KEY];
+    uint8_t key[SECRET_TABLE_KEY];
     struct check_hashes files;
     uint8_t *found; /* one bit per file, once the manifest begins */
     uint64_t matched;
@@ -44,7 +44,7 @@ static uint64_t hash(const struct check *c, const char *path, uint64_t size, uin
     put_u64(bytes, size);
     put_u32(bytes + 8, crc);
     memcpy(bytes + 12, path, len);
-    return secret_page_hash(c->key, bytes, 12 + len);
+    return secret_table_hash(c->key, bytes, 12 + len);
 }
 
 static int by_number(const void *a, const void *b)

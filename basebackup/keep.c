@@ -6,12 +6,9 @@
 void keep_init(struct keep *k, const struct pack_how *how)
 {
     const struct object_seal *with = repo_seal(how->repo);
-    uint8_t key[SECRET_PAGE_KEY];
 
     memset(k, 0, sizeof *k);
-    secret_page_key(key, with != NULL ? with->host->write : NULL, how->repo->marker.id);
-    pages_judge_init(&k->judge, key);
-    secret_wipe(key, sizeof key);
+    pages_judge_init(&k->judge, with != NULL ? with->host->write : NULL, how->repo->marker.id);
     pack_writer_init(&k->packs, how);
     keep_files_init(&k->files, KEEP_FILES_MAX);
     keep_runs_init(&k->runs, KEEP_RUNS_MAX);

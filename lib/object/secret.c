@@ -257,17 +257,20 @@ int secret_entry_open(uint8_t *out, const uint8_t *bytes, size_t len, const uint
     return 0;
 }
 
-void secret_page_key(uint8_t out[SECRET_PAGE_KEY], const uint8_t *write_key,
-                     const uint8_t repo_id[16])
+void secret_page_hash(struct page_hash *h, const uint8_t *write_key, const uint8_t repo_id[16])
 {
-    derive(out, SECRET_PAGE_KEY, write_key != NULL ? write_key : repo_id,
+    uint8_t key[PAGE_HASH_KEY];
+
+    derive(key, sizeof key, write_key != NULL ? write_key : repo_id,
            write_key != NULL ? SECRET_KEY : 16, "walden page hash", NULL, 0);
+    page_hash_init(h, key);
+    sodium_memzero(key, sizeof key);
 }
 
-uint64_t secret_page_hash(const uint8_t key[SECRET_PAGE_KEY], const uint8_t *page, size_t len)
+uint64_t secret_table_hash(const uint8_t key[SECRET_TABLE_KEY], const uint8_t *bytes, size_t len)
 {
     uint8_t hash[crypto_shorthash_BYTES];
 
-    (void)crypto_shorthash(hash, page, len, key); /* cannot fail */
+    (void)crypto_shorthash(hash, bytes, len, key); /* cannot fail */
     return get_u64(hash);
 }

@@ -13,12 +13,13 @@
 
 #include "base/err.h"
 #include "object/frame.h"
+#include "object/page_hash.h"
 
 enum {
     SECRET_KEY = 32,        /* symmetric keys, X25519 keys, Ed25519 public keys and seeds */
     SECRET_SIGN = 64,       /* an Ed25519 secret key as libsodium keeps it */
     SECRET_PART_EXTRA = 16, /* what a part of the trailer, or a pack entry, grows by */
-    SECRET_PAGE_KEY = 16
+    SECRET_TABLE_KEY = 16
 };
 
 /* Prepares libsodium: once, before anything else here.  Draws nothing, opens nothing lasting. */
@@ -105,10 +106,11 @@ void secret_entry_seal(uint8_t *out, const uint8_t *bytes, size_t len,
 int secret_entry_open(uint8_t *out, const uint8_t *bytes, size_t len, const uint8_t key[SECRET_KEY],
                       const struct secret_entry *at, struct err *e);
 
-/* The page hash: SipHash-2-4 under a key made of the write key, or, in a plain repository
- * (write_key NULL), of the repository's id. */
-void secret_page_key(uint8_t out[SECRET_PAGE_KEY], const uint8_t *write_key,
-                     const uint8_t repo_id[16]);
-uint64_t secret_page_hash(const uint8_t key[SECRET_PAGE_KEY], const uint8_t *page, size_t len);
+/* The page hash's key, made of the write key, or, in a plain repository (write_key NULL), of the
+ * repository's id. */
+void secret_page_hash(struct page_hash *h, const uint8_t *write_key, const uint8_t repo_id[16]);
+
+/* For tables in memory whose keys somebody else chooses: SipHash-2-4 under a random key. */
+uint64_t secret_table_hash(const uint8_t key[SECRET_TABLE_KEY], const uint8_t *bytes, size_t len);
 
 #endif

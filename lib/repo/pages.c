@@ -6,9 +6,9 @@
 
 static const uint8_t zero_page[PAGES_SIZE];
 
-void pages_judge_init(struct pages_judge *j, const uint8_t key[SECRET_PAGE_KEY])
+void pages_judge_init(struct pages_judge *j, const uint8_t *write_key, const uint8_t repo_id[16])
 {
-    memcpy(j->key, key, SECRET_PAGE_KEY);
+    secret_page_hash(&j->hash, write_key, repo_id);
     j->crc = crc32c_best();
     j->zero_page = j->crc(0, zero_page, PAGES_SIZE);
     for (unsigned lane = 0; lane < 4; lane++)
@@ -18,7 +18,7 @@ void pages_judge_init(struct pages_judge *j, const uint8_t key[SECRET_PAGE_KEY])
 
 struct pages_facts pages_judge_page(const struct pages_judge *j, const uint8_t *page, size_t len)
 {
-    struct pages_facts f = {secret_page_hash(j->key, page, len), j->crc(0, page, len)};
+    struct pages_facts f = {page_hash(&j->hash, page, len), j->crc(0, page, len)};
 
     return f;
 }

@@ -30,13 +30,14 @@ struct pages_facts {
 
 /* How pages are judged; filled once, then read by any number of threads. */
 struct pages_judge {
-    uint8_t key[SECRET_PAGE_KEY];
+    struct page_hash hash;
     crc32c_fn *crc;
     uint32_t zero_page;     /* CRC of a page of zeros */
     uint32_t shift[4][256]; /* moves a CRC over PAGES_SIZE bytes */
 };
 
-void pages_judge_init(struct pages_judge *j, const uint8_t key[SECRET_PAGE_KEY]);
+/* write_key: NULL in a plain repository. */
+void pages_judge_init(struct pages_judge *j, const uint8_t *write_key, const uint8_t repo_id[16]);
 
 /* The facts of one page of len bytes, 1 to PAGES_SIZE. */
 struct pages_facts pages_judge_page(const struct pages_judge *j, const uint8_t *page, size_t len);

@@ -6,12 +6,9 @@ void pages_put_init(struct pages_put *p, const struct pack_how *how,
                     struct manifest_writer *manifest, struct prior *prior)
 {
     const struct object_seal *with = repo_seal(how->repo);
-    uint8_t key[SECRET_PAGE_KEY];
 
     memset(p, 0, sizeof *p);
-    secret_page_key(key, with != NULL ? with->host->write : NULL, how->repo->marker.id);
-    pages_judge_init(&p->judge, key);
-    secret_wipe(key, sizeof key);
+    pages_judge_init(&p->judge, with != NULL ? with->host->write : NULL, how->repo->marker.id);
     pack_writer_init(&p->packs, how);
     p->manifest = manifest;
     p->prior = prior;

@@ -84,7 +84,7 @@ int prior_record_run(struct prior *p, const struct pages_run *run, struct err *e
 
 static uint64_t index_hash(const struct prior *p, const char *path, size_t len)
 {
-    return secret_page_hash(p->path_key, (const uint8_t *)path, len) >> OFFSET_BITS << OFFSET_BITS;
+    return secret_table_hash(p->path_key, (const uint8_t *)path, len) >> OFFSET_BITS << OFFSET_BITS;
 }
 
 int prior_record_end(struct prior *p, const char *path, uint64_t size, uint64_t spread, bool orphan,

@@ -83,7 +83,7 @@ struct prior {
     struct pages_spool facts;
     struct prior_slots slots;
     struct prior_index index; /* 28 bits of the path's hash, 36 of its record's offset; sorted */
-    uint8_t path_key[SECRET_PAGE_KEY];
+    uint8_t path_key[SECRET_TABLE_KEY];
     uint64_t file;           /* counts the files asked for */
     unsigned packs_lost;     /* packs that cannot be leaned on, */
     struct err first_loss;   /* and why the first of them cannot */

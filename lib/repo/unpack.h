@@ -124,7 +124,7 @@ struct unpack {
     bool wrote_map;
     int manifest_fd;
     /* existing */
-    uint8_t key[SECRET_PAGE_KEY];
+    uint8_t key[SECRET_TABLE_KEY];
     struct unpack_hashes known;
     struct unpack_bits same; /* a bit per file, in the manifest's order */
     uint64_t number;

@@ -12,7 +12,7 @@ enum { PENDING_MAX = 1 << 22 };
 
 static uint64_t hash_of(const struct unpack *u, const char *path, size_t len)
 {
-    return secret_page_hash(u->key, (const uint8_t *)path, len);
+    return secret_table_hash(u->key, (const uint8_t *)path, len);
 }
 
 /* Directories are known with a slash behind them, so that one is not taken for a file. */

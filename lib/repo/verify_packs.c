@@ -384,20 +384,15 @@ int verify_packs_read(struct verify_packs *v, const struct verify_packs_how *how
 {
     struct check *c = calloc(1, sizeof *c);
     struct repo *repo = how->repo;
-    uint8_t key[SECRET_PAGE_KEY];
     int rc = -1;
 
     if (c == NULL)
         return err_set(e, ERR_NOMEM, "no memory to read packs");
     c->v = v;
     c->how = how;
-    secret_page_key(key, NULL, repo->marker.id);
-    pages_judge_init(&c->judge[0], key);
-    if (repo->has_host) {
-        secret_page_key(key, repo->host.write, repo->marker.id);
-        pages_judge_init(&c->judge[1], key);
-    }
-    secret_wipe(key, sizeof key);
+    pages_judge_init(&c->judge[0], NULL, repo->marker.id);
+    if (repo->has_host)
+        pages_judge_init(&c->judge[1], repo->host.write, repo->marker.id);
     if (store_each_object(&repo->store, &repo->where, KIND_PACK, find_stray, how->problems, e) !=
             0 ||
         list_packs(v, how->set, e) != 0)

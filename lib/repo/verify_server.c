@@ -12,7 +12,7 @@ VEC_DECLARE(server_hashes, uint64_t);
 
 struct verify_server {
     uint64_t system_id;
-    uint8_t key[SECRET_PAGE_KEY];
+    uint8_t key[SECRET_TABLE_KEY];
     struct server_hashes files; /* sorted once the manifest begins */
     uint8_t *named;             /* one bit per file; NULL before the manifest begins */
     uint64_t matched;
@@ -38,7 +38,7 @@ static uint64_t hash(const struct verify_server *v, const char *path, uint64_t s
     put_u64(bytes, size);
     put_u32(bytes + 8, crc);
     memcpy(bytes + 12, path, len);
-    return secret_page_hash(v->key, bytes, 12 + len);
+    return secret_table_hash(v->key, bytes, 12 + len);
 }
 
 static int by_number(const void *a, const void *b)

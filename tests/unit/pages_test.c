@@ -629,14 +629,14 @@ static void test_scattered(unsigned one_in)
 
 static void test_pages(void)
 {
-    static const uint8_t key[SECRET_PAGE_KEY] = "0123456789abcde";
+    static const uint8_t id[16] = "0123456789abcde";
     static uint8_t bytes[3 * PAGES_SIZE + 100];
     static struct pages_judge j;
     struct pages_facts f;
     uint32_t crc = 0;
     bool same = true;
 
-    pages_judge_init(&j, key);
+    pages_judge_init(&j, NULL, id);
     OK(pages_is_zero(bytes, PAGES_SIZE) && pages_is_zero(bytes, 3) && pages_is_zero(bytes, 0),
        "zeros are zeros");
     for (size_t at = 0; at < PAGES_SIZE; at += at < 20 ? 1 : 61) {
@@ -655,12 +655,6 @@ static void test_pages(void)
         crc = pages_crc_add(&j, crc, f.crc, len);
     }
     OK(crc == crc32c_tables(0, bytes, sizeof bytes), "a file's CRC is composed of its pages'");
-    for (size_t i = 0; i < 15; i++)
-        bytes[i] = (uint8_t)i;
-    for (size_t i = 0; i < 16; i++)
-        j.key[i] = (uint8_t)i;
-    OK(pages_judge_page(&j, bytes, 15).hash == UINT64_C(0xa129ca6149be45e5),
-       "the page hash is SipHash-2-4 (vector of its authors)");
 }
 
 int main(void)
