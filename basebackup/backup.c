@@ -142,6 +142,12 @@ static int on_progress(void *arg, uint64_t bytes, struct err *e)
     return b->dead ? -1 : 0;
 }
 
+static int on_idle(void *arg, struct err *e)
+{
+    (void)e; /* a failure is taken when the thread is joined */
+    return intake_help(&((struct backup *)arg)->intake);
+}
+
 static void on_warning(void *arg, const char *text)
 {
     struct backup *b = arg;
@@ -159,6 +165,7 @@ static const struct basebackup_events events = {
     .manifest_data = on_manifest_data,
     .manifest_end = on_manifest_end,
     .progress = on_progress,
+    .idle = on_idle,
     .warning = on_warning,
 };
 
@@ -353,9 +360,11 @@ static int take_rest(struct backup *b, struct err *e)
             return -1;
         b->result->wal_bytes = b->tail.keep.packs.stored_bytes;
     }
-    if (x.count_tables != NULL)
-        progress_say(&b->progress, "counting rows");
-    if (extras_take(&x, &b->source.conn, e) != 0)
+    if (extras_config(&x, &b->source.conn, e) != 0)
+        return -1;
+    progress_say(&b->progress, x.count_tables != NULL ? "counting rows" : "making it durable");
+    /* The disk works while the server is asked. */
+    if (pages_put_finish(&b->intake.put, e) != 0 || extras_read(&x, &b->source.conn, e) != 0)
         return -1;
     b->result->relations = x.relations;
     b->result->counted = x.counted;
@@ -363,9 +372,6 @@ static int take_rest(struct backup *b, struct err *e)
     b->result->databases = x.databases;
     b->result->config_files = x.config_files;
     b->result->config_missing = x.config_missing;
-    progress_say(&b->progress, "making it durable");
-    if (pages_put_finish(&b->intake.put, e) != 0)
-        return -1;
     return flush_drain(&b->flush, e);
 }
 

@@ -190,14 +190,17 @@ static int on_config(void *arg, const char *path, struct err *e)
     return 0;
 }
 
-static int take_config(struct extras *x, const struct pgconn_opts *o, struct err *e)
+int extras_config(struct extras *x, const struct pgconn_opts *o, struct err *e)
 {
     static const struct catalog_files_events events = {on_directory, on_config};
     struct config c = {.x = x};
     struct pgconn *conn = NULL;
     struct err why = {0};
-    int rc = pgconn_open(&conn, o, &why);
+    int rc;
 
+    if (!x->names)
+        return 0;
+    rc = pgconn_open(&conn, o, &why);
     if (rc == 0)
         rc = catalog_files_read(conn, &events, &c, &why);
     pgconn_close(conn);
@@ -256,11 +259,9 @@ static int take_counts(struct extras *x, const struct pgconn_opts *o, struct err
     return 0;
 }
 
-int extras_take(struct extras *x, const struct pgconn_opts *o, struct err *e)
+int extras_read(struct extras *x, const struct pgconn_opts *o, struct err *e)
 {
     if (take_counts(x, o, e) != 0)
         return -1;
-    if (!x->names)
-        return 0;
-    return take_map(x, o, e) != 0 ? -1 : take_config(x, o, e);
+    return x->names ? take_map(x, o, e) : 0;
 }

@@ -327,8 +327,10 @@ static int take_all(struct intake *i, struct err *e)
     while (rc == 0 && !over) {
         struct ring_block *b = ring_next(&i->ring);
 
-        if (b == NULL)
-            return -1; /* the receiver has the reason */
+        if (b == NULL) { /* the receiver has the reason, unless it failed while it helped */
+            *e = i->help_failed;
+            return -1;
+        }
         rc = take_block(i, b, &over, e);
         ring_done(&i->ring);
     }
@@ -337,6 +339,22 @@ static int take_all(struct intake *i, struct err *e)
     if (rc == 0 && !i->has_control)
         rc = err_set(e, ERR_DAMAGED, "the server sent no pg_control");
     return rc;
+}
+
+int intake_help(struct intake *i)
+{
+    struct ring_block *b = ring_help(&i->ring);
+    bool over;
+    int rc;
+
+    if (b == NULL)
+        return 0;
+    rc = take_block(i, b, &over, &i->help_failed);
+    ring_done(&i->ring);
+    if (rc == 0)
+        return 1;
+    ring_give_up(&i->ring);
+    return -1;
 }
 
 int intake_run(void *arg, struct err *e)

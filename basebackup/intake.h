@@ -85,6 +85,7 @@ struct intake {
     struct control control;
     uint64_t bytes; /* of all files */
     uint64_t files;
+    struct err help_failed;
 };
 
 /* The struct is large; it is zeroed here.  -1 leaves nothing. */
@@ -95,6 +96,10 @@ void intake_fini(struct intake *i); /* accepts a zeroed one */
 /* Takes in what the repository holds; else the thread does it.  Afterwards compose_begin may be
  * called, when only what changed will come. */
 int intake_load(struct intake *i, struct err *e) __attribute__((warn_unused_result));
+
+/* The receiver, when it has nothing to receive: stores one block, if the thread sleeps.  1: did so;
+ * 0: no; -1: a failure, which intake_run reports. */
+int intake_help(struct intake *i);
 
 /* A thread_fn; arg is the struct intake.  0: everything arrived, and is as it must be. */
 int intake_run(void *arg, struct err *e);

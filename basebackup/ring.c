@@ -48,13 +48,16 @@ static int take_empty(struct ring *r, struct err *e)
     return rc;
 }
 
-/* Hands the open block over. */
-static void push(struct ring *r)
+/* Hands the open block over; an urgent one, or enough of them, wakes the storer. */
+static void push(struct ring *r, bool urgent)
 {
     gate_lock(&r->gate);
     r->open = NULL;
-    if (r->full++ == 0)
+    r->full++;
+    if (r->wanted > 0 && (urgent || r->full >= r->wanted)) {
+        r->wanted = 0;
         gate_tell(&r->gate);
+    }
     gate_unlock(&r->gate);
 }
 
@@ -64,7 +67,7 @@ int ring_data(struct ring *r, enum ring_kind kind, const uint8_t *bytes, size_t 
         size_t part;
 
         if (r->open != NULL && r->open->kind != kind)
-            push(r);
+            push(r, false);
         if (r->open == NULL) {
             if (take_empty(r, e) != 0)
                 return -1;
@@ -77,7 +80,7 @@ int ring_data(struct ring *r, enum ring_kind kind, const uint8_t *bytes, size_t 
         bytes += part;
         len -= part;
         if (r->open->len == RING_BYTES)
-            push(r);
+            push(r, false);
     }
     return 0;
 }
@@ -85,25 +88,44 @@ int ring_data(struct ring *r, enum ring_kind kind, const uint8_t *bytes, size_t 
 int ring_mark(struct ring *r, enum ring_kind kind, size_t number, struct err *e)
 {
     if (r->open != NULL)
-        push(r);
+        push(r, false);
     if (take_empty(r, e) != 0)
         return -1;
     r->open->kind = kind;
     r->open->number = number;
     r->open->len = 0;
-    push(r);
+    push(r, true);
     return 0;
 }
 
 struct ring_block *ring_next(struct ring *r)
 {
     struct ring_block *b = NULL;
+    size_t enough;
 
     gate_lock(&r->gate);
-    while (r->full == 0 && !r->given_up)
+    enough = r->full > 0 ? 1 : RING_BLOCKS / 2;
+    while ((r->full < enough || r->helped) && !r->given_up) {
+        r->wanted = enough;
         gate_wait(&r->gate, LOOK_US);
+        enough = 1; /* told, or the server is slow: no use in gathering */
+    }
+    r->wanted = 0;
     if (!r->given_up)
         b = &r->blocks[r->first];
+    gate_unlock(&r->gate);
+    return b;
+}
+
+struct ring_block *ring_help(struct ring *r)
+{
+    struct ring_block *b = NULL;
+
+    gate_lock(&r->gate);
+    if (r->wanted > 0 && r->full > 0 && r->blocks[r->first].kind == RING_DATA && !r->given_up) {
+        b = &r->blocks[r->first];
+        r->helped = true;
+    }
     gate_unlock(&r->gate);
     return b;
 }
@@ -113,6 +135,7 @@ void ring_done(struct ring *r)
     gate_lock(&r->gate);
     r->first = (r->first + 1) % RING_BLOCKS;
     r->full--;
+    r->helped = false;
     if (r->waits && r->full <= RING_BLOCKS / 2) {
         r->waits = false;
         gate_tell(&r->gate);

@@ -1,9 +1,12 @@
 /*
  * ring: between the thread that receives and the one that stores: a few blocks, in order.
  *
- * The receiver waits only while every block is full, the storer only while every block is empty;
- * so a flush, a slow disk or a hard chunk does not hold up the server until the ring is full.
- * Either side may give up, which the other learns at its next call.
+ * The receiver waits only while every block is full, the storer only while every block is empty,
+ * and each until half of them changed, for to wake the other costs as much as to store a block; so
+ * a flush, a slow disk or a hard chunk does not hold up the server until the ring is full.  A
+ * receiver that would have to wait for the server stores a block itself meanwhile, so that on few
+ * or busy processors no time goes into waking anybody.  Either side may give up, which the other
+ * learns at its next call.
  */
 #ifndef BASEBACKUP_RING_H
 #define BASEBACKUP_RING_H
@@ -38,7 +41,9 @@ struct ring {
     struct gate gate;
     size_t first; /* oldest full block */
     size_t full;
-    bool waits; /* the receiver, for empty blocks */
+    bool waits;    /* the receiver, for empty blocks */
+    size_t wanted; /* the storer waits for so many; 0: it does not */
+    bool helped;   /* the receiver has the oldest block */
     bool given_up;
     struct ring_block *open; /* the receiver's, being filled; not counted in `full` */
     struct ring_block *blocks;
@@ -56,7 +61,12 @@ int ring_mark(struct ring *r, enum ring_kind kind, size_t number, struct err *e)
 
 /* The storer: the next block, which is its own until ring_done.  NULL: the receiver gave up. */
 struct ring_block *ring_next(struct ring *r);
-void ring_done(struct ring *r);
+
+/* The receiver, while the server has nothing for it: the oldest block, when it is data and the
+ * storer sleeps; NULL otherwise.  The storer does not go on before ring_done. */
+struct ring_block *ring_help(struct ring *r);
+
+void ring_done(struct ring *r); /* by who has the block */
 
 void ring_give_up(struct ring *r);
 bool ring_is_given_up(struct ring *r);

@@ -308,6 +308,16 @@ static int take_message(struct run *r, const char *p, size_t n, struct err *e)
     }
 }
 
+/* Waits for more from the server, or uses the time. */
+static int wait_for_more(struct run *r, int64_t deadline, struct err *e)
+{
+    int rc = r->ev->idle == NULL ? 0 : r->ev->idle(r->arg, e);
+
+    if (rc > 0)
+        return pgconn_take_now(r->c, e);
+    return rc < 0 || pgconn_take(r->c, deadline, e) != 0 ? -1 : tell(r, e);
+}
+
 /* Receives one COPY up to its end. */
 static int copy(struct run *r, struct err *e)
 {
@@ -333,7 +343,7 @@ static int copy(struct run *r, struct err *e)
             return 0;
         if (deadline == 0)
             deadline = in_time(r);
-        if (pgconn_take(r->c, deadline, e) != 0 || tell(r, e) != 0)
+        if (wait_for_more(r, deadline, e) != 0)
             return -1;
     }
 }

@@ -36,6 +36,9 @@ int pgconn_wait(const struct pgconn *c, short events, int64_t deadline_us, struc
  */
 int pgconn_take(struct pgconn *c, int64_t deadline_us, struct err *e);
 
+/* Takes in what is there already, perhaps nothing. */
+int pgconn_take_now(const struct pgconn *c, struct err *e) __attribute__((warn_unused_result));
+
 /* Sends all that waits to be sent. */
 int pgconn_flush(struct pgconn *c, int64_t deadline_us, struct err *e);
 

@@ -84,7 +84,7 @@ int pgconn_wait(const struct pgconn *c, short events, int64_t deadline_us, struc
     return rc;
 }
 
-static int take_input(const struct pgconn *c, struct err *e)
+int pgconn_take_now(const struct pgconn *c, struct err *e)
 {
     return PQconsumeInput(c->pg) == 1 ? 0 : pgconn_lost(c, "the connection broke", e);
 }
@@ -98,7 +98,7 @@ int pgconn_take(struct pgconn *c, int64_t deadline_us, struct err *e)
         return -1;
     if (!last && os_wait_fd(PQsocket(c->pg), POLLIN, soon, e) < 0)
         return -1;
-    return take_input(c, e);
+    return pgconn_take_now(c, e);
 }
 
 int pgconn_flush(struct pgconn *c, int64_t deadline_us, struct err *e)
@@ -107,7 +107,7 @@ int pgconn_flush(struct pgconn *c, int64_t deadline_us, struct err *e)
 
     while ((left = PQflush(c->pg)) == 1) {
         /* What the server says must be read, or both sides wait for each other. */
-        if (pgconn_wait(c, POLLIN | POLLOUT, deadline_us, e) != 0 || take_input(c, e) != 0)
+        if (pgconn_wait(c, POLLIN | POLLOUT, deadline_us, e) != 0 || pgconn_take_now(c, e) != 0)
             return -1;
     }
     return left == 0 ? 0 : pgconn_lost(c, "the connection broke", e);
