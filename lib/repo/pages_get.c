@@ -78,8 +78,9 @@ static int find_pack(struct pages_get *g, const uint8_t *id, struct pack **pack,
     return 0;
 }
 
-/* The expanded entry, from memory or read now. */
-static int find_entry(struct pages_get *g, const struct pack *pack, uint32_t ordinal,
+/* The expanded entry, from memory or read now.  When its last page is taken (its pages stand in the
+ * file's order) it is the first to give its place to another. */
+static int find_entry(struct pages_get *g, const struct pack *pack, uint32_t ordinal, bool last,
                       const uint8_t **bytes, struct err *e)
 {
     struct pages_open_entry *o = &g->entries[0];
@@ -88,7 +89,7 @@ static int find_entry(struct pages_get *g, const struct pack *pack, uint32_t ord
         struct pages_open_entry *entry = &g->entries[i];
 
         if (entry->pack == pack && entry->ordinal == ordinal) {
-            entry->used = g->clock;
+            entry->used = last ? 0 : g->clock;
             *bytes = entry->bytes;
             return 0;
         }
@@ -105,7 +106,7 @@ static int find_entry(struct pages_get *g, const struct pack *pack, uint32_t ord
     g->expanded += pack_row_pages(&pack->table.row[ordinal]);
     o->pack = pack;
     o->ordinal = ordinal;
-    o->used = g->clock;
+    o->used = last ? 0 : g->clock;
     *bytes = o->bytes;
     return 0;
 }
@@ -139,7 +140,7 @@ static int from_entry(struct pages_get *g, const struct pack *pack, uint32_t ord
         if (pack_read(pack, ordinal, &g->work, g->direct, e) != 0)
             return -1;
         g->expanded += pack_row_pages(row);
-    } else if (find_entry(g, pack, ordinal, &bytes, e) != 0) {
+    } else if (find_entry(g, pack, ordinal, at + len == row->plain_len, &bytes, e) != 0) {
         return -1;
     }
     return sink_write(out, bytes + at, len, e);

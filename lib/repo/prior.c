@@ -322,12 +322,19 @@ int prior_page(struct prior *p, struct prior_file *f, uint64_t file_page,
 
     for (unsigned i = 0; i < f->n; i++) {
         int rc = look(p, &f->source[i], file_page, run, &found, e);
+        bool counted = p->scattered && !f->source[i].orphan;
+        bool same;
 
         if (rc < 0)
             return -1;
-        if (rc == 0 || run->pack == 0 || found.hash != facts->hash || found.crc != facts->crc)
+        if (rc == 0 || run->pack == 0)
             continue;
-        if (p->eighths == 0 || f->source[i].orphan || !prior_is_sparse(p, run))
+        same = found.hash == facts->hash && found.crc == facts->crc;
+        if (counted)
+            prior_note_page(p, !same);
+        if (!same)
+            continue;
+        if (!counted || !prior_gives_up(p, run))
             return 1;
         p->sparse++;
     }

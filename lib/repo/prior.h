@@ -34,14 +34,24 @@ enum {
 };
 
 /*
- * Entries of which little is still used.  From a spread of so many per cent of a file's size on,
- * pages whose entry is used to at most so many eighths are stored again.
+ * Scattered files.  An entry is expanded as a whole, however few of its pages are still used, so a
+ * file in which pages change here and there would take ever longer to restore.  From a spread of
+ * PRIOR_SPREAD_SEEN per cent of its size on, as many of its least used entries are given up (their
+ * pages are stored again) as are needed to keep the spread near PRIOR_SPREAD_AIM.
  */
 enum {
-    PRIOR_SPREAD_2 = 130,
-    PRIOR_SPREAD_3 = 145,
-    PRIOR_SPREAD_4 = 160,
+    PRIOR_SPREAD_SEEN = 110,
+    PRIOR_SPREAD_AIM = 124,
+    PRIOR_USES = 8,             /* entries are told apart by how many eighths are used */
     PRIOR_LIVE_MAX = 256 * 1024 /* entries of one file that are counted */
+};
+
+/* The entries of one file that are used to so many eighths. */
+struct prior_use {
+    uint64_t entries;
+    uint64_t pages; /* in them */
+    uint64_t live;  /* of these, used */
+    uint32_t share; /* of the entries that are given up, in 65,536ths */
 };
 
 enum prior_state { PRIOR_UNSEEN, PRIOR_GOOD, PRIOR_BAD };
@@ -84,17 +94,22 @@ struct prior {
     struct prior_slots slots;
     struct prior_index index; /* 28 bits of the path's hash, 36 of its record's offset; sorted */
     uint8_t path_key[SECRET_TABLE_KEY];
-    uint64_t file;           /* counts the files asked for */
-    unsigned packs_lost;     /* packs that cannot be leaned on, */
-    struct err first_loss;   /* and why the first of them cannot */
-    unsigned orphans;        /* packs of no backup that are used */
-    uint64_t files;          /* in the prior backup, */
-    uint64_t pages;          /* the pages of its files, */
-    uint64_t spread;         /* and those that reading them expands */
-    uint64_t sparse;         /* pages that are stored again, since their entries are sparse */
-    struct prior_index live; /* of the current file: entries and how many of their pages it uses */
+    uint64_t file;         /* counts the files asked for */
+    unsigned packs_lost;   /* packs that cannot be leaned on, */
+    struct err first_loss; /* and why the first of them cannot */
+    unsigned orphans;      /* packs of no backup that are used */
+    uint64_t files;        /* in the prior backup, */
+    uint64_t pages;        /* the pages of its files, */
+    uint64_t spread;       /* and those that reading them expands */
+    uint64_t sparse;       /* pages that are stored again, since their entries are given up */
+    /* of the current file, when it is scattered: */
+    struct prior_index live; /* entries, and how many of their pages it uses */
     size_t lives;
-    unsigned eighths; /* entries used less than that are sparse; 0: nobody counted */
+    bool scattered;
+    struct prior_use use[PRIOR_USES];
+    uint64_t seen;    /* pages that are known and came now, */
+    uint64_t changed; /* and of these, not as they were */
+    uint64_t choose;  /* the shares are chosen anew at so many pages seen */
     /* while filling */
     struct pages_spool *server; /* takes its backup_manifest; NULL: nobody wants it */
     struct prior_map map;       /* the manifest's pack index to slot */
@@ -174,7 +189,10 @@ int prior_next_run(struct prior *p, struct prior_source *s, bool *more, struct e
 /* Counts the entries of a file's record, when it is scattered. */
 int prior_count_live(struct prior *p, const struct prior_file *f, struct err *e)
     __attribute__((warn_unused_result));
-bool prior_is_sparse(const struct prior *p, const struct pages_run *run);
+/* Takes note of a page, for the estimate of how many change. */
+void prior_note_page(struct prior *p, bool changed);
+/* Is its entry one of those that are given up?  The same answer for all of its pages, almost. */
+bool prior_gives_up(const struct prior *p, const struct pages_run *run);
 int prior_record_end(struct prior *p, const char *path, uint64_t size, uint64_t spread, bool orphan,
                      struct err *e) __attribute__((warn_unused_result));
 int prior_record_gap(struct prior *p, uint64_t pages, struct err *e)
