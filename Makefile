@@ -255,7 +255,8 @@ test-cross: test-packages
 	$(Q)for t in aarch64 armv7 armv6; do $(MAKE) TARGET=$$t cross unit-programs; done
 	$(Q)for t in aarch64 armv7 armv6; do tests/run --on $$t; done
 bench: all test-packages
-	@bench/run
+	@tests/setup bench
+	@bench/run; status=$$?; bench/backup && exit $$status
 demo: all
 	@tests/setup demo
 	@tests/demo/demo.sh

@@ -17,7 +17,7 @@
 
 /* Files that make a reader expand so many per cent of their size: everything is sent then, and what
  * has become scattered is gathered again. */
-enum { INCREMENTAL_SPREAD_MAX = 150 };
+enum { INCREMENTAL_SPREAD_MAX = 128 };
 
 /* Is it to be tried?  Else *why says why not ("": nobody need be told). */
 bool incremental_is_wanted(struct source *s, const struct backup_options *o,
