@@ -360,11 +360,13 @@ static int take_rest(struct backup *b, struct err *e)
             return -1;
         b->result->wal_bytes = b->tail.keep.packs.stored_bytes;
     }
-    if (extras_config(&x, &b->source.conn, e) != 0)
+    if (x.count_tables != NULL)
+        progress_say(&b->progress, "counting rows");
+    if (extras_count(&x, &b->source.conn, e) != 0 || extras_config(&x, &b->source.conn, e) != 0)
         return -1;
-    progress_say(&b->progress, x.count_tables != NULL ? "counting rows" : "making it durable");
-    /* The disk works while the server is asked. */
-    if (pages_put_finish(&b->intake.put, e) != 0 || extras_read(&x, &b->source.conn, e) != 0)
+    progress_say(&b->progress, "making it durable");
+    /* The disk works while the server is asked for names. */
+    if (pages_put_finish(&b->intake.put, e) != 0 || extras_map(&x, &b->source.conn, e) != 0)
         return -1;
     b->result->relations = x.relations;
     b->result->counted = x.counted;

@@ -84,13 +84,15 @@ static void on_skipped(void *arg, const char *name, const struct err *why)
              why->msg);
 }
 
-static int take_map(struct extras *x, const struct pgconn_opts *o, struct err *e)
+int extras_map(struct extras *x, const struct pgconn_opts *o, struct err *e)
 {
     static const struct catalog_map_events events = {on_database, on_relation, on_skipped};
     struct map m = {.x = x};
     struct err why = {0};
     int rc;
 
+    if (!x->names)
+        return 0;
     buf_init(&m.text, (size_t)2 * PIECE);
     rc = catalog_map_read(o, &events, &m, &why);
     if (flush(&m, 0, e) != 0 || m.err.code != ERR_NONE || (rc != 0 && is_ours(&why))) {
@@ -243,7 +245,7 @@ static void on_uncounted(void *arg, const char *name, const struct err *why)
     msg_warn(x->msg, "the rows of %s were not counted: %s", name, why->msg);
 }
 
-static int take_counts(struct extras *x, const struct pgconn_opts *o, struct err *e)
+int extras_count(struct extras *x, const struct pgconn_opts *o, struct err *e)
 {
     static const struct catalog_count_events events = {on_count, on_uncounted};
     struct err why = {0};
@@ -257,11 +259,4 @@ static int take_counts(struct extras *x, const struct pgconn_opts *o, struct err
     x->not_counted++;
     msg_warn(x->msg, "not all rows of count_tables were counted: %s", why.msg);
     return 0;
-}
-
-int extras_read(struct extras *x, const struct pgconn_opts *o, struct err *e)
-{
-    if (take_counts(x, o, e) != 0)
-        return -1;
-    return x->names ? take_map(x, o, e) : 0;
 }

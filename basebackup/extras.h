@@ -34,11 +34,13 @@ struct extras {
     bool config_missing;   /* and not all of it could be kept */
 };
 
-/* Configuration from outside, then, when no more pages come, what is only read: row counts and
- * relation map.  The files of the backup must be through.  -1 only for what fails the backup. */
+/* In this order, after the last file of the backup; the map needs no more pages to be stored.  -1
+ * only for what fails the backup. */
+int extras_count(struct extras *x, const struct pgconn_opts *o, struct err *e)
+    __attribute__((warn_unused_result));
 int extras_config(struct extras *x, const struct pgconn_opts *o, struct err *e)
     __attribute__((warn_unused_result));
-int extras_read(struct extras *x, const struct pgconn_opts *o, struct err *e)
+int extras_map(struct extras *x, const struct pgconn_opts *o, struct err *e)
     __attribute__((warn_unused_result));
 
 #endif
