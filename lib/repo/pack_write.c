@@ -191,7 +191,16 @@ int pack_writer_add(struct pack_writer *w, const struct pack_chunk *chunk, struc
     return rc;
 }
 
-/* Frame T of the open pack. */
+/* Moves what was gathered into an item of a part; two copies of a full pack's facts are enough. */
+static int move_item(struct buf *part, uint8_t tag, struct buf *payload, struct err *e)
+{
+    int rc = pack_item(part, tag, payload, e);
+
+    buf_fini(payload);
+    return rc;
+}
+
+/* Frame T of the open pack.  -1 loses it. */
 static int write_tail(struct pack_writer *w, struct err *e)
 {
     struct frame_tail tail = {.plain_size = w->plain, .kept_size = w->plain, .body_size = w->body};
@@ -204,11 +213,14 @@ static int write_tail(struct pack_writer *w, struct err *e)
     buf_init(&table, PACK_PART_MAX);
     buf_init(&item, PACK_PART_MAX);
     buf_init(&metadata, PACK_PART_MAX);
+    w->broken = true;
     if (end_row(w, e) != 0 || buf_varint(&item, w->entries, e) != 0 ||
-        buf_add(&item, w->table.p, w->table.len, e) != 0 ||
-        pack_item(&table, TAG_ENTRIES, &item, e) != 0 ||
-        pack_item(&metadata, TAG_PAGES, &w->facts, e) != 0 ||
-        pack_item(&metadata, TAG_ORIGIN, &w->origin, e) != 0)
+        buf_add(&item, w->table.p, w->table.len, e) != 0)
+        goto out;
+    buf_fini(&w->table);
+    if (move_item(&table, TAG_ENTRIES, &item, e) != 0 ||
+        move_item(&metadata, TAG_PAGES, &w->facts, e) != 0 ||
+        move_item(&metadata, TAG_ORIGIN, &w->origin, e) != 0)
         goto out;
     parts.public_part = table.p;
     parts.public_len = table.len;
@@ -216,6 +228,7 @@ static int write_tail(struct pack_writer *w, struct err *e)
     parts.metadata_len = metadata.len;
     rc = object_write_tail(&tail, &parts, repo_seal(w->how.repo), &w->content, w->head_digest,
                            &w->put->sink, e);
+    w->broken = rc != 0;
 out:
     buf_fini(&table);
     buf_fini(&item);

@@ -43,7 +43,7 @@ enum {
     PRIOR_SPREAD_SEEN = 110,
     PRIOR_SPREAD_AIM = 124,
     PRIOR_USES = 8,             /* entries are told apart by how many eighths are used */
-    PRIOR_LIVE_MAX = 256 * 1024 /* entries of one file that are counted */
+    PRIOR_LIVE_MAX = 128 * 1024 /* entries of one file that are counted */
 };
 
 /* The entries of one file that are used to so many eighths. */

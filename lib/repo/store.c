@@ -13,7 +13,7 @@
 #include "os/file.h"
 #include "os/lock.h"
 
-enum { NAMES_MAX = 1 << 24, HINT_EVERY = 4 * STORE_BUFFER };
+enum { NAMES_MAX = 1 << 24, HINT_EVERY = 16 * STORE_BUFFER };
 
 int store_open(struct store *s, const char *path, struct err *e)
 {

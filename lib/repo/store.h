@@ -25,7 +25,7 @@
 /* Answers that are not errors. */
 enum { STORE_ABSENT = 1, STORE_EXISTS = 2 };
 
-enum { STORE_BUFFER = 1024 * 1024, STORE_PATH_MAX = 256, STORE_TEXT_MAX = 16 * 1024 * 1024 };
+enum { STORE_BUFFER = 256 * 1024, STORE_PATH_MAX = 256, STORE_TEXT_MAX = 16 * 1024 * 1024 };
 
 struct store {
     struct os_root root;
