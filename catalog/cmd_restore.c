@@ -383,7 +383,6 @@ struct restore *restore_new(const struct msg *m, struct settings *s, struct rest
     r->s = s;
     r->o = o;
     plan_init(&r->plan);
-    restore_names_init(&r->names, RESTORE_FILES_MAX);
     restore_shares_init(&r->shares, UNPACK_SPACES_MAX);
     restore_rooms_init(&r->rooms, UNPACK_SPACES_MAX);
     return r;

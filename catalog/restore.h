@@ -26,7 +26,7 @@
 
 #define RESTORE_MARK "walden-restore.plan"
 
-enum { RESTORE_SCHEMA = 1, RESTORE_MAPS_MAX = 4096, RESTORE_FILES_MAX = 64 * 1024 * 1024 };
+enum { RESTORE_SCHEMA = 1, RESTORE_MAPS_MAX = 4096 };
 
 enum restore_action { RESTORE_PAUSE, RESTORE_PROMOTE, RESTORE_SHUTDOWN };
 
@@ -80,14 +80,6 @@ struct restore_share {
 };
 VEC_DECLARE(restore_shares, struct restore_share);
 
-struct restore_name {
-    enum unpack_kind kind;
-    uint64_t size;
-    char *path;
-    char *target;
-};
-VEC_DECLARE(restore_names, struct restore_name);
-
 enum restore_state { RESTORE_ABSENT, RESTORE_EMPTY, RESTORE_HALF_DONE, RESTORE_COPY };
 
 /* Large: on the heap. */
@@ -115,8 +107,7 @@ struct restore {
     bool has_unpack;
     struct restore_shares shares;
     struct restore_rooms rooms;
-    struct restore_names names; /* --dry-run */
-    uint64_t rate;              /* measured bytes per second of an earlier restore; 0: none */
+    uint64_t rate; /* measured bytes per second of an earlier restore; 0: none */
     struct pages_lease lease;
     bool has_lease;
     int64_t beat;
@@ -188,8 +179,8 @@ void restore_near_text(const struct restore *r, const struct plan_near *n, char 
 
 /* ---- show ---- */
 
-int restore_show(const struct restore *r, struct err *e) __attribute__((warn_unused_result));
-int restore_json(const struct restore *r, const struct err *refused, struct err *e)
+int restore_show(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+int restore_json(struct restore *r, const struct err *refused, struct err *e)
     __attribute__((warn_unused_result));
 
 /* Seconds that the copy and the replay will take, by what was measured, else assumed. */

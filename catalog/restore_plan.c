@@ -193,39 +193,15 @@ static int add_share(struct restore *r, const char *path, uint64_t bytes, struct
     return restore_shares_push(&r->shares, (struct restore_share){(uint32_t)oid, bytes}, e);
 }
 
-static char *copy(const char *text, struct err *e)
-{
-    size_t len = strlen(text) + 1;
-    char *out = malloc(len);
-
-    if (out == NULL)
-        (void)err_set(e, ERR_NOMEM, "no memory for a name");
-    else
-        memcpy(out, text, len);
-    return out;
-}
-
 static int take_name(void *arg, enum unpack_kind kind, const char *path, const char *target,
                      uint64_t size, struct err *e)
 {
     enum { BLOCK = 4096 };
-    struct restore *r = arg;
-    struct restore_name *n;
 
-    if (kind != UNPACK_IS_OUTSIDE &&
-        add_share(r, path, (size + BLOCK - 1) / BLOCK * BLOCK + (size == 0 ? 0 : 512), e) != 0)
-        return -1;
-    if (!r->o->dry_run)
+    (void)target;
+    if (kind == UNPACK_IS_OUTSIDE)
         return 0;
-    n = restore_names_add(&r->names, e);
-    if (n == NULL)
-        return -1;
-    n->kind = kind;
-    n->size = size;
-    n->path = copy(path, e);
-    if (target != NULL)
-        n->target = copy(target, e);
-    return n->path == NULL ? -1 : 0;
+    return add_share(arg, path, (size + BLOCK - 1) / BLOCK * BLOCK + (size == 0 ? 0 : 512), e);
 }
 
 /* Nothing of the backup is removed while somebody reads it.  Who may not write goes on without. */
@@ -281,11 +257,6 @@ void restore_close(struct restore *r)
         unpack_close(&r->unpack);
     if (r->has_lease)
         pages_lease_drop(&r->lease);
-    for (size_t i = 0; i < r->names.n; i++) {
-        free(r->names.v[i].path);
-        free(r->names.v[i].target);
-    }
-    restore_names_fini(&r->names);
     restore_shares_fini(&r->shares);
     restore_rooms_fini(&r->rooms);
     buf_fini(&r->mark);

@@ -152,36 +152,38 @@ static int show_others(const struct restore *r, struct buf *b, struct err *e)
     return 0;
 }
 
-static int show_names(const struct restore *r, struct buf *b, struct err *e)
+static int show_name(void *arg, enum unpack_kind kind, const char *path, const char *target,
+                     uint64_t size, struct err *e)
 {
     static const char *const kinds[] = {"file", "dir", "link", "wal", "config"};
+    struct buf *b = arg;
+    char from[2 * PAGES_PATH_MAX];
+    char to[2 * PAGES_PATH_MAX] = "";
 
-    if (buf_str(b, "\nit would write:\n", e) != 0)
+    (void)text_visible(from, sizeof from, path, strlen(path));
+    if (target != NULL)
+        (void)text_visible(to, sizeof to, target, strlen(target));
+    if (buf_fmt(b, e, "  %-6s %12llu  %s%s%s\n", kinds[kind], (unsigned long long)size, from,
+                *to == '\0' ? "" : " -> ", to) != 0)
         return -1;
-    for (size_t i = 0; i < r->names.n; i++) {
-        const struct restore_name *n = &r->names.v[i];
-        char path[2 * PAGES_PATH_MAX];
-        char target[2 * PAGES_PATH_MAX] = "";
+    if (b->len <= 65536)
+        return 0;
+    if (command_print(buf_text(b), b->len, e) != 0)
+        return -1;
+    buf_clear(b);
+    return 0;
+}
 
-        (void)text_visible(path, sizeof path, n->path, strlen(n->path));
-        if (n->kind == UNPACK_IS_LINK) {
-            const struct unpack_space *s = unpack_space_of(&r->unpack, n->path);
-            const char *to = s == NULL ? "" : s->target;
-
-            (void)text_visible(target, sizeof target, to, strlen(to));
-        }
-        if (buf_fmt(b, e, "  %-6s %12llu  %s%s%s\n", kinds[n->kind], (unsigned long long)n->size,
-                    path, *target == '\0' ? "" : " -> ", target) != 0 ||
-            (b->len > 65536 &&
-             (command_print(buf_text(b), b->len, e) != 0 || (buf_clear(b), false))))
-            return -1;
-    }
+static int show_names(struct restore *r, struct buf *b, struct err *e)
+{
+    if (buf_str(b, "\nit would write:\n", e) != 0 || unpack_names(&r->unpack, show_name, b, e) != 0)
+        return -1;
     return buf_fmt(b, e, "  %-6s %12s  %s\n  %-6s %12s  %s\n  %-6s %12s  %s\n", "file", "",
                    "backup_manifest", "file", "", "postgresql.auto.conf (recovery settings added)",
                    "file", "", r->o->standby ? "standby.signal" : "recovery.signal");
 }
 
-int restore_show(const struct restore *r, struct err *e)
+int restore_show(struct restore *r, struct err *e)
 {
     char target[RESTORE_TARGET_TEXT];
     struct buf b;
@@ -310,24 +312,34 @@ static void json_places(const struct restore *r, struct json_out *j)
     json_array_end(j);
 }
 
-static void json_names(const struct restore *r, struct json_out *j)
+static int json_name(void *arg, enum unpack_kind kind, const char *path, const char *target,
+                     uint64_t size, struct err *e)
 {
     static const char *const kinds[] = {"file", "directory", "link", "wal", "configuration"};
+    struct json_out *j = arg;
+
+    (void)target, (void)e; /* what fails here, json_end says */
+    json_object(j, NULL);
+    json_str(j, "kind", kinds[kind]);
+    json_str(j, "path", path);
+    json_num(j, "bytes", size);
+    json_object_end(j);
+    return 0;
+}
+
+static void json_names(struct restore *r, struct json_out *j)
+{
+    struct err why = {0};
 
     json_array(j, "files");
-    for (size_t i = 0; i < r->names.n; i++) {
-        const struct restore_name *n = &r->names.v[i];
-
-        json_object(j, NULL);
-        json_str(j, "kind", kinds[n->kind]);
-        json_str(j, "path", n->path);
-        json_num(j, "bytes", n->size);
-        json_object_end(j);
+    if (unpack_names(&r->unpack, json_name, j, &why) != 0 && j->rc == 0) {
+        j->rc = -1;
+        j->err = why;
     }
     json_array_end(j);
 }
 
-static void json_plan(const struct restore *r, struct json_out *j)
+static void json_plan(struct restore *r, struct json_out *j)
 {
     const struct plan *p = &r->plan;
     const struct plan_backup *b = restore_backup(r);
@@ -356,7 +368,7 @@ static void json_plan(const struct restore *r, struct json_out *j)
     json_object_end(j);
 }
 
-int restore_json(const struct restore *r, const struct err *refused, struct err *e)
+int restore_json(struct restore *r, const struct err *refused, struct err *e)
 {
     struct json_out j;
     char target[RESTORE_TARGET_TEXT];

@@ -138,21 +138,29 @@ static int look_text(void *arg, enum manifest_type type, const uint8_t *bytes, s
     return 0;
 }
 
+static int name_file(void *arg, const struct manifest_file *f, struct err *e)
+{
+    struct unpack *u = arg;
+    char wal[64];
+    const char *path = unpack_tree_wal(f->path, wal);
+
+    if ((f->flags & MANIFEST_OUTSIDE) != 0)
+        return tell_name(u, UNPACK_IS_OUTSIDE, f->path, NULL, f->size, e);
+    if ((f->flags & MANIFEST_WAL) == 0)
+        return tell_name(u, UNPACK_IS_FILE, f->path, NULL, f->size, e);
+    if (path == NULL)
+        return damaged(e, "keeps a WAL file of an impossible name,", f->path);
+    return tell_name(u, UNPACK_IS_WAL, path, NULL, f->size, e);
+}
+
 static int look_file(void *arg, const struct manifest_file *f, struct err *e)
 {
     struct unpack *u = arg;
-    enum unpack_kind kind = UNPACK_IS_FILE;
     const char *path = f->path;
-    char wal[64];
 
     if ((f->flags & MANIFEST_OUTSIDE) != 0) {
-        kind = UNPACK_IS_OUTSIDE;
         u->totals.outside++;
     } else if ((f->flags & MANIFEST_WAL) != 0) {
-        kind = UNPACK_IS_WAL;
-        path = unpack_tree_wal(f->path, wal);
-        if (path == NULL)
-            return damaged(e, "keeps a WAL file of an impossible name,", f->path);
         u->totals.wal++;
     } else {
         u->totals.has_label = u->totals.has_label || strcmp(path, UNPACK_LABEL) == 0;
@@ -160,11 +168,38 @@ static int look_file(void *arg, const struct manifest_file *f, struct err *e)
         u->totals.has_control = u->totals.has_control || strcmp(path, UNPACK_CONTROL) == 0;
         u->totals.has_conf = u->totals.has_conf || strcmp(path, "postgresql.conf") == 0;
     }
-    if (kind != UNPACK_IS_OUTSIDE) {
+    if ((f->flags & MANIFEST_OUTSIDE) == 0) {
         u->totals.files++;
         u->totals.bytes += f->size;
     }
-    return tell_name(u, kind, path, NULL, f->size, e);
+    return name_file(u, f, e);
+}
+
+static int name_dir(void *arg, uint32_t mode, const char *path, struct err *e)
+{
+    (void)mode;
+    return tell_name(arg, UNPACK_IS_DIR, path, NULL, 0, e);
+}
+
+static int name_links(struct unpack *u, struct err *e)
+{
+    for (size_t i = 0; i < u->spaces.n; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof name, "pg_tblspc/%u", (unsigned)u->spaces.v[i].oid);
+        if (tell_name(u, UNPACK_IS_LINK, name, u->spaces.v[i].target, 0, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int unpack_names(struct unpack *u, unpack_name_fn each, void *arg, struct err *e)
+{
+    static const struct manifest_events events = {.dir = name_dir, .file_end = name_file};
+
+    u->each = each;
+    u->each_arg = arg;
+    return unpack_read(u, &events, e) != 0 ? -1 : name_links(u, e);
 }
 
 static int look_through(struct unpack *u, struct err *e)
@@ -182,14 +217,7 @@ static int look_through(struct unpack *u, struct err *e)
         return damaged(e, "has no", UNPACK_LABEL);
     if (!u->totals.has_control)
         return damaged(e, "has no", UNPACK_CONTROL);
-    for (size_t i = 0; i < u->spaces.n; i++) {
-        char name[32];
-
-        (void)snprintf(name, sizeof name, "pg_tblspc/%u", (unsigned)u->spaces.v[i].oid);
-        if (tell_name(u, UNPACK_IS_LINK, name, u->spaces.v[i].target, 0, e) != 0)
-            return -1;
-    }
-    return 0;
+    return name_links(u, e);
 }
 
 int unpack_open(struct unpack *u, struct repo *repo, const char *label, unpack_name_fn each,

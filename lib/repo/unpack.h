@@ -140,6 +140,9 @@ struct unpack {
  * the backup is not one that a server can start from. */
 int unpack_open(struct unpack *u, struct repo *repo, const char *label, unpack_name_fn each,
                 void *arg, struct err *e) __attribute__((warn_unused_result));
+/* Calls each for every name, by reading the manifest again: a list of them would be long. */
+int unpack_names(struct unpack *u, unpack_name_fn each, void *arg, struct err *e)
+    __attribute__((warn_unused_result));
 void unpack_close(struct unpack *u); /* accepts a zeroed struct */
 
 /* The tablespace that was at `path` goes to `target` (absolute).  -1: there is none. */
