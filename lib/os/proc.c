@@ -312,26 +312,42 @@ void os_proc_fini(struct os_proc *proc)
     proc->running = false;
 }
 
-int os_wait_fd(int fd, short events, int64_t deadline_us, struct err *err)
+int os_wait_fds(struct os_wait *w, size_t n, int64_t deadline_us, struct err *err)
 {
+    struct pollfd polled[OS_WAIT_MAX];
+    struct timespec ts;
     int64_t left;
-    short got;
-    int n;
+    bool any = false;
+    int got;
 
-    for (;;) {
+    for (size_t i = 0; i < n && i < OS_WAIT_MAX; i++)
+        polled[i] = (struct pollfd){.fd = w[i].fd, .events = w[i].events};
+    while (!any) {
         if (os_signal_check(err) < 0)
             return -1;
         left = slice(deadline_us);
-        n = poll_for(fd, events, left, &got);
-        if (n < 0 && errno != EINTR)
+        ts = (struct timespec){.tv_sec = (time_t)(left / 1000000),
+                               .tv_nsec = (long)(left % 1000000) * 1000};
+        got = os_sys->ppoll(polled, (nfds_t)n, &ts, NULL);
+        if (got < 0 && errno != EINTR)
             return err_sys(err, errno, "could not wait for a descriptor");
-        if (n > 0 && (got & POLLNVAL) != 0)
-            return err_sys(err, EBADF, "could not wait for a descriptor");
-        if (n > 0)
-            return 0;
-        if (left == 0)
+        for (size_t i = 0; i < n; i++) {
+            w[i].ready = got > 0 && w[i].fd >= 0 && polled[i].revents != 0;
+            any = any || w[i].ready;
+            if (w[i].ready && (polled[i].revents & POLLNVAL) != 0)
+                return err_sys(err, EBADF, "could not wait for a descriptor");
+        }
+        if (!any && left == 0)
             return OS_BUSY;
     }
+    return 0;
+}
+
+int os_wait_fd(int fd, short events, int64_t deadline_us, struct err *err)
+{
+    struct os_wait one = {.fd = fd, .events = events};
+
+    return os_wait_fds(&one, 1, deadline_us, err);
 }
 
 bool os_proc_alive(pid_t pid)

@@ -9,6 +9,7 @@
 #define OS_PROC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -71,6 +72,18 @@ void os_proc_fini(struct os_proc *proc);
  * ERR_IO.
  */
 int os_wait_fd(int fd, short events, int64_t deadline_us, struct err *err);
+
+/* The same for several descriptors; fd -1 is passed over, ready is set.  0: at least one is ready.
+ */
+struct os_wait {
+    int fd;
+    short events;
+    bool ready;
+};
+
+enum { OS_WAIT_MAX = 4 };
+
+int os_wait_fds(struct os_wait *w, size_t n, int64_t deadline_us, struct err *err);
 
 /* Is there a process of that number (it may not be ours)? */
 bool os_proc_alive(pid_t pid);
