@@ -6,6 +6,7 @@
 #include "stream/lz4.h"
 
 #include <lz4.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -233,4 +234,273 @@ bool lz4_block_expand(const uint8_t *block, size_t len, uint8_t *out, size_t pla
     return len <= LZ4_BLOCK && plain_len <= LZ4_BLOCK &&
            LZ4_decompress_safe((const char *)block, (char *)out, (int)len, (int)plain_len) ==
                (int)plain_len;
+}
+
+/* --- frames of others --- */
+
+enum {
+    FOREIGN_HEAD,
+    FOREIGN_REST,
+    FOREIGN_LENGTH,
+    FOREIGN_BLOCK,
+    FOREIGN_BLOCK_SUM,
+    FOREIGN_SUM,
+    FOREIGN_END
+};
+
+enum {
+    FLAG_DICTIONARY = 1,
+    FLAG_SUM = 4,
+    FLAG_SIZE = 8,
+    FLAG_BLOCK_SUM = 16,
+    FLAG_INDEPENDENT = 32,
+    HISTORY = 64 * 1024
+};
+
+static const uint32_t XXH[5] = {2654435761U, 2246822519U, 3266489917U, 668265263U, 374761393U};
+
+static uint32_t rotate(uint32_t v, unsigned n)
+{
+    return v << n | v >> (32 - n);
+}
+
+static void xxh_start(struct lz4_xxh *x)
+{
+    x->v[0] = XXH[0] + XXH[1];
+    x->v[1] = XXH[1];
+    x->v[2] = 0;
+    x->v[3] = 0U - XXH[0];
+    x->n = 0;
+    x->total = 0;
+}
+
+static void xxh_block(struct lz4_xxh *x, const uint8_t *p)
+{
+    for (unsigned i = 0; i < 4; i++)
+        x->v[i] = rotate(x->v[i] + get_u32(p + (size_t)4 * i) * XXH[1], 13) * XXH[0];
+}
+
+static void xxh_add(struct lz4_xxh *x, const uint8_t *p, size_t len)
+{
+    x->total += len;
+    while (len > 0) {
+        size_t take = 16 - x->n < len ? 16 - x->n : len;
+
+        if (x->n == 0 && take == 16) {
+            xxh_block(x, p);
+        } else {
+            memcpy(x->rest + x->n, p, take);
+            x->n += (uint32_t)take;
+            if (x->n == 16) {
+                xxh_block(x, x->rest);
+                x->n = 0;
+            }
+        }
+        p += take;
+        len -= take;
+    }
+}
+
+static uint32_t xxh_get(const struct lz4_xxh *x)
+{
+    uint32_t h = x->total < 16 ? XXH[4]
+                               : rotate(x->v[0], 1) + rotate(x->v[1], 7) + rotate(x->v[2], 12) +
+                                     rotate(x->v[3], 18);
+    uint32_t i = 0;
+
+    h += (uint32_t)x->total;
+    for (; i + 4 <= x->n; i += 4)
+        h = rotate(h + get_u32(x->rest + i) * XXH[2], 17) * XXH[3];
+    for (; i < x->n; i++)
+        h = rotate(h + x->rest[i] * XXH[4], 11) * XXH[0];
+    h = (h ^ h >> 15) * XXH[1];
+    h = (h ^ h >> 13) * XXH[2];
+    return h ^ h >> 16;
+}
+
+static uint32_t xxh_of(const uint8_t *p, size_t len)
+{
+    struct lz4_xxh x;
+
+    xxh_start(&x);
+    xxh_add(&x, p, len);
+    return xxh_get(&x);
+}
+
+static void foreign_wants(struct lz4_foreign *f, int state, size_t n)
+{
+    f->state = state;
+    f->want = n;
+}
+
+/* Magic, flags, block size: how long the descriptor is. */
+static int foreign_head(struct lz4_foreign *f, struct err *e)
+{
+    unsigned log = f->small[5] >> 4 & 7;
+
+    f->flags = f->small[4];
+    if (get_u32(f->small) != FRAME_MAGIC || (f->flags & 0xc2) != 0x40 || log < 4 ||
+        (f->small[5] & 0x8f) != 0 || (f->flags & FLAG_DICTIONARY) != 0)
+        return damaged(e, "not the head of a frame");
+    f->block_max = (size_t)1 << (8 + 2 * log);
+    f->has_size = (f->flags & FLAG_SIZE) != 0;
+    foreign_wants(f, FOREIGN_REST, f->has_size ? 15 : 7);
+    return 0;
+}
+
+static int foreign_rest(struct lz4_foreign *f, struct err *e)
+{
+    size_t n = f->want - 1;
+
+    if ((xxh_of(f->small + 4, n - 4) >> 8 & 0xff) != f->small[n])
+        return damaged(e, "the checksum of its head is wrong");
+    if (f->has_size)
+        f->size = get_u64(f->small + 6);
+    f->in = malloc(f->block_max);
+    f->out = malloc(HISTORY + f->block_max);
+    if (f->in == NULL || f->out == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to expand with");
+    foreign_wants(f, FOREIGN_LENGTH, 4);
+    return 0;
+}
+
+static int foreign_length(struct lz4_foreign *f, struct err *e)
+{
+    uint32_t v = get_u32(f->small);
+
+    if (v == 0) {
+        if (f->has_size && f->size != f->made)
+            return damaged(e, "its content is not as long as its head says");
+        if ((f->flags & FLAG_SUM) != 0)
+            foreign_wants(f, FOREIGN_SUM, 4);
+        else
+            foreign_wants(f, FOREIGN_END, 0);
+        return 0;
+    }
+    f->raw = (v & STORED) != 0;
+    v &= ~STORED;
+    if (v == 0 || v > f->block_max)
+        return damaged(e, "impossible block length");
+    foreign_wants(f, FOREIGN_BLOCK, v);
+    return 0;
+}
+
+static int foreign_block(struct lz4_foreign *f, struct err *e)
+{
+    uint8_t *out = f->out + f->history;
+    int n = (int)f->want;
+    size_t keep;
+
+    if (f->raw)
+        memcpy(out, f->in, f->want);
+    else
+        n = LZ4_decompress_safe_usingDict((const char *)f->in, (char *)out, n, (int)f->block_max,
+                                          (const char *)f->out, (int)f->history);
+    if (n <= 0)
+        return damaged(e, "block does not expand");
+    f->made += (uint64_t)n;
+    xxh_add(&f->sum, out, (size_t)n);
+    if (sink_write(f->sink.next, out, (size_t)n, e) != 0)
+        return -1;
+    keep = f->history + (size_t)n;
+    if (keep > HISTORY) {
+        memmove(f->out, f->out + (keep - HISTORY), HISTORY);
+        keep = HISTORY;
+    }
+    f->history = (f->flags & FLAG_INDEPENDENT) != 0 ? 0 : keep;
+    if ((f->flags & FLAG_BLOCK_SUM) != 0)
+        foreign_wants(f, FOREIGN_BLOCK_SUM, 4);
+    else
+        foreign_wants(f, FOREIGN_LENGTH, 4);
+    return 0;
+}
+
+static int foreign_step(struct lz4_foreign *f, struct err *e)
+{
+    size_t len = f->want;
+
+    switch (f->state) {
+    case FOREIGN_HEAD:
+        return foreign_head(f, e);
+    case FOREIGN_REST:
+        return foreign_rest(f, e);
+    case FOREIGN_LENGTH:
+        f->held = 0;
+        return foreign_length(f, e);
+    case FOREIGN_BLOCK:
+        f->held = 0;
+        if ((f->flags & FLAG_BLOCK_SUM) != 0) /* compared when it is there */
+            put_u32(f->small + 8, xxh_of(f->in, len));
+        return foreign_block(f, e);
+    case FOREIGN_BLOCK_SUM:
+        f->held = 0;
+        if (get_u32(f->small) != get_u32(f->small + 8))
+            return damaged(e, "the checksum of a block is wrong");
+        foreign_wants(f, FOREIGN_LENGTH, 4);
+        return 0;
+    default:
+        f->held = 0;
+        if (get_u32(f->small) != xxh_get(&f->sum))
+            return damaged(e, "the checksum of its content is wrong");
+        foreign_wants(f, FOREIGN_END, 0);
+        return 0;
+    }
+}
+
+static int foreign_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
+{
+    struct lz4_foreign *f = (struct lz4_foreign *)s;
+
+    while (len > 0) {
+        uint8_t *to = f->state == FOREIGN_BLOCK ? f->in : f->small;
+        size_t take = f->want - f->held < len ? f->want - f->held : len;
+
+        if (f->state == FOREIGN_END)
+            return damaged(e, "bytes after the end of the frame");
+        memcpy(to + f->held, bytes, take);
+        f->held += take;
+        bytes += take;
+        len -= take;
+        if (f->held < f->want)
+            break;
+        if (f->state == FOREIGN_REST)
+            f->held = 0;
+        if (foreign_step(f, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void foreign_free(struct lz4_foreign *f)
+{
+    free(f->in);
+    free(f->out);
+    f->in = NULL;
+    f->out = NULL;
+}
+
+static int foreign_finish(struct sink *s, struct err *e)
+{
+    struct lz4_foreign *f = (struct lz4_foreign *)s;
+
+    foreign_free(f);
+    if (f->state != FOREIGN_END)
+        return damaged(e, "it is cut short");
+    return sink_finish_next(s, e);
+}
+
+static void foreign_abort(struct sink *s)
+{
+    foreign_free((struct lz4_foreign *)s);
+    sink_abort_next(s);
+}
+
+static const struct sink_ops foreign_ops = {"expand", foreign_write, foreign_finish, foreign_abort};
+
+void lz4_foreign_init(struct lz4_foreign *f)
+{
+    memset(f, 0, sizeof *f);
+    sink_init(&f->sink, &foreign_ops, PHASE_DECOMPRESS);
+    xxh_start(&f->sum);
+    foreign_wants(f, FOREIGN_HEAD, 6);
 }

@@ -47,6 +47,36 @@ struct lz4_unpack {
 
 void lz4_unpack_init(struct lz4_unpack *u, uint64_t limit);
 
+/*
+ * Expands one frame of somebody else (pg_dump --compress=lz4): blocks that lean on those before, of
+ * up to 4 MiB, with whatever checksums there are, which are compared.  It frees its memory in
+ * finish and abort.
+ */
+struct lz4_foreign {
+    struct sink sink;
+    int state;
+    unsigned flags;
+    size_t block_max;
+    size_t want;
+    size_t held;
+    bool raw;
+    bool has_size;
+    uint64_t size; /* of the content, if the frame says so */
+    uint64_t made;
+    size_t history; /* bytes of content in front of the place for the next block */
+    struct lz4_xxh {
+        uint32_t v[4];
+        uint32_t n; /* bytes in `rest` */
+        uint64_t total;
+        uint8_t rest[16];
+    } sum;
+    uint8_t small[24];
+    uint8_t *in;
+    uint8_t *out; /* history, then the block */
+};
+
+void lz4_foreign_init(struct lz4_foreign *f);
+
 /* One bare LZ4 block, for pack entries.  pack: the bytes written to out, which has room for len,
  * or 0 when it would not become shorter.  expand: true when the block becomes exactly plain_len
  * bytes. */
