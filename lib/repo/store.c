@@ -13,7 +13,7 @@
 #include "os/file.h"
 #include "os/lock.h"
 
-enum { NAMES_MAX = 1 << 24, HINT_EVERY = 16 * STORE_BUFFER };
+enum { NAMES_MAX = 1 << 24, HINT_EVERY = 4 * STORE_BUFFER };
 
 int store_open(struct store *s, const char *path, struct err *e)
 {
@@ -407,7 +407,7 @@ static int put_write(struct sink *s, const uint8_t *bytes, size_t len, struct er
 
     put->total += len;
     while (len > 0) {
-        size_t take = STORE_BUFFER - put->held;
+        size_t take = put->gather - put->held;
 
         if (take > len)
             take = len;
@@ -415,7 +415,7 @@ static int put_write(struct sink *s, const uint8_t *bytes, size_t len, struct er
         put->held += take;
         bytes += take;
         len -= take;
-        if (put->held == STORE_BUFFER && put_flush(put, e) != 0)
+        if (put->held == put->gather && put_flush(put, e) != 0)
             return -1;
     }
     return 0;
@@ -449,6 +449,7 @@ int store_put_begin(struct store_writer *w, const struct store_lineage *l,
     put->total = 0;
     put->flushed = 0;
     put->held = 0;
+    put->gather = n->kind == KIND_PACK ? STORE_PACK_BUFFER : STORE_BUFFER;
     object_dir(l, n, put->dir);
     store_show(l, n, put->shown);
     return publish_begin(&put->publish, &w->store->root, put->dir, n->name, &how, e);

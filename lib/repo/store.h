@@ -25,7 +25,12 @@
 /* Answers that are not errors. */
 enum { STORE_ABSENT = 1, STORE_EXISTS = 2 };
 
-enum { STORE_BUFFER = 256 * 1024, STORE_PATH_MAX = 256, STORE_TEXT_MAX = 16 * 1024 * 1024 };
+enum {
+    STORE_BUFFER = 1024 * 1024,
+    STORE_PACK_BUFFER = 256 * 1024, /* packs are long, and a backup has several in hand */
+    STORE_PATH_MAX = 256,
+    STORE_TEXT_MAX = 16 * 1024 * 1024
+};
 
 struct store {
     struct os_root root;
@@ -142,6 +147,7 @@ struct store_put {
     uint64_t total;   /* bytes taken, */
     uint64_t flushed; /* and handed to the kernel */
     size_t held;
+    size_t gather; /* bytes per write; what is behind them in the buffer is never touched */
     uint8_t buffer[STORE_BUFFER];
 };
 
