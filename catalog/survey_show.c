@@ -80,6 +80,7 @@ static int show_problem(const struct problem *p, struct buf *out, struct err *e)
         [PROBLEM_BACKUP] = "BACKUP",
         [PROBLEM_RECIPIENT] = "RECIPIENT",
         [PROBLEM_LATER] = "note",
+        [PROBLEM_DUMP] = "DUMP",
         [PROBLEM_TEMP] = "note",
     };
     char name[PROBLEM_PATH_MAX];

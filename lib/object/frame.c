@@ -283,7 +283,8 @@ int frame_tail_decode(struct frame_tail *t, bool sealed, const uint8_t *bytes, s
 
 size_t frame_tail_limit(enum object_kind kind)
 {
-    return kind == KIND_MANIFEST || kind == KIND_PACK ? FRAME_TAIL_LARGE : FRAME_TAIL_SMALL;
+    return kind == KIND_MANIFEST || kind == KIND_PACK || kind == KIND_DUMP ? FRAME_TAIL_LARGE
+                                                                           : FRAME_TAIL_SMALL;
 }
 
 const char *frame_kind_name(enum object_kind kind)

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "os/file.h"
+#include "repo/dump_list.h"
 #include "repo/expired.h"
 #include "repo/manifest_read.h"
 
@@ -204,6 +205,27 @@ static int take_expired(struct manifest_heads *h, const struct expired *x, struc
     return 0;
 }
 
+static int scan_dumps(struct manifest_heads *h, struct repo *repo, struct object_reader *scratch,
+                      struct err *e)
+{
+    struct dump_list dumps;
+    int rc = dump_list_read(&dumps, repo, NULL, scratch, e);
+
+    for (size_t i = 0; rc == 0 && i < dumps.n; i++) {
+        const struct dump_item *d = &dumps.v[i];
+        struct manifest_seen seen = {.kind = KIND_DUMP, .sequence = d->public.head.sequence};
+
+        if (!d->readable)
+            continue; /* it counts as missing */
+        memcpy(seen.writer, d->public.head.writer, sizeof seen.writer);
+        (void)snprintf(seen.label, sizeof seen.label, "%s", d->label);
+        (void)snprintf(seen.job, sizeof seen.job, "%s", d->job);
+        rc = take(h, &seen, e);
+    }
+    dump_list_fini(&dumps);
+    return rc;
+}
+
 int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct object_reader *scratch,
                         struct err *e)
 {
@@ -211,7 +233,8 @@ int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct obje
     int rc;
 
     manifest_heads_init(h, MANIFEST_HEADS_MAX);
-    if (manifest_each(repo, scan_manifest, h, scratch, e) != 0)
+    if (manifest_each(repo, scan_manifest, h, scratch, e) != 0 ||
+        scan_dumps(h, repo, scratch, e) != 0)
         return -1;
     expired_init(&x);
     rc = expired_read(&x, repo, NULL, scratch, e);
@@ -299,6 +322,7 @@ int manifest_chain_next(struct manifest_head *head, struct repo *repo, const cha
         head->sequence = f->sequence;
         name.kind = f->kind;
         name.name = f->label;
+        name.job = f->job;
         if (f->label[0] == '\0')
             memcpy(head->previous, f->digest, sizeof head->previous);
         else

@@ -2,7 +2,7 @@
  * manifest_chain: the signed chain of records, and the heads that this host remembers (FORMAT.md
  * section 10).
  *
- * Every manifest and expire record names its writer, a sequence number and the digest of the
+ * Every manifest, dump and expire record names its writer, a sequence number and the digest of the
  * writer's record before it; an expire record also names the newest of each writer that it removes.
  *  The host keeps the newest it saw of each writer in `state_dir/heads`; a repository that
  * shows an older one was rolled back, or lost records.
@@ -21,7 +21,8 @@ struct manifest_seen {
     uint8_t writer[MANIFEST_WRITER];
     uint64_t sequence;
     uint8_t digest[MANIFEST_DIGEST]; /* of that record's whole file */
-    enum object_kind kind;           /* and which record it is: manifest or expire record; */
+    enum object_kind kind;           /* and which record it is: manifest, dump or expire record; */
+    char job[FRAME_NAME_MAX + 1];    /* of a dump */
     char label[MANIFEST_LABEL_MAX];  /* "" in the host's file, and when the record was removed */
 };
 

@@ -49,6 +49,7 @@ bool problem_is_damage(const struct problem *p)
     case PROBLEM_BACKUP:
     case PROBLEM_RECIPIENT:
     case PROBLEM_LATER:
+    case PROBLEM_DUMP:
     case PROBLEM_TEMP:
     case PROBLEM_KINDS:
         break;
@@ -74,6 +75,7 @@ const char *problem_word(enum problem_kind kind)
         [PROBLEM_BACKUP] = "backup",
         [PROBLEM_RECIPIENT] = "recipient",
         [PROBLEM_LATER] = "later-recipient",
+        [PROBLEM_DUMP] = "dump",
         [PROBLEM_TEMP] = "temp",
     };
 
@@ -361,6 +363,7 @@ static void explain(const struct problem *p, const struct coverage *c, char out[
     case PROBLEM_BACKUP:
     case PROBLEM_RECIPIENT:
     case PROBLEM_LATER:
+    case PROBLEM_DUMP:
     case PROBLEM_KINDS:
         break;
     }

@@ -42,6 +42,7 @@ enum problem_kind {
     PROBLEM_BACKUP,       /* a base backup that cannot be restored whole, or not by itself */
     PROBLEM_RECIPIENT,    /* an object that not all recipients can open */
     PROBLEM_LATER,        /* note: one that recipients cannot open who were added later */
+    PROBLEM_DUMP,         /* a logical dump that cannot be restored */
     PROBLEM_TEMP,         /* note: a dead writer's unfinished file */
     PROBLEM_KINDS
 };

@@ -391,6 +391,18 @@ void repo_fill_head(const struct repo *r, struct frame_head *head)
     head->system_id = r->where.system_id;
 }
 
+void repo_place(const struct repo *r, const struct store_name *n, char out[FRAME_PLACE_MAX + 1])
+{
+    size_t cap = FRAME_PLACE_MAX + 1;
+
+    if (n->kind == KIND_DUMP)
+        (void)snprintf(out, cap, "%.64s/dump/%.64s", r->where.cluster, n->job);
+    else if (n->kind == KIND_DRILL)
+        (void)snprintf(out, cap, "%.64s/drill", r->where.cluster);
+    else
+        (void)snprintf(out, cap, "%.64s", r->where.cluster);
+}
+
 int repo_still_plain(struct repo *r, struct err *e)
 {
     uint64_t stamp = 0;
@@ -418,8 +430,11 @@ int repo_get(struct repo *r, const struct store_name *n, struct store_object *o,
              struct object_reader *reader, struct err *e)
 {
     struct object_want want = {.kind = n->kind, .name = n->name, .system_id = r->where.system_id};
+    char place[FRAME_PLACE_MAX + 1];
     int rc;
 
+    repo_place(r, n, place);
+    want.place = place;
     if (n->kind == KIND_DUMP || n->kind == KIND_DRILL)
         want.system_id = 0;
     rc = store_get(&r->store, &r->where, n, o, e);

@@ -64,6 +64,9 @@ const struct object_seal *repo_seal(const struct repo *r);
  * identifier. */
 void repo_fill_head(const struct repo *r, struct frame_head *head);
 
+/* The place in the header of an object of that name: the cluster, and for dumps the job as well. */
+void repo_place(const struct repo *r, const struct store_name *n, char out[FRAME_PLACE_MAX + 1]);
+
 /* For writers of plain objects, just before they commit: is the repository still the plain one that
  * was opened?  -1 when its marker was replaced meanwhile (encryption was switched on): an object
  * that appeared now would never be believed. */

@@ -601,17 +601,32 @@ int store_lock_kind(struct store_writer *w, const struct store_lineage *l, enum 
     return rc == OS_BUSY ? 1 : rc < 0 ? -1 : 0;
 }
 
-int store_sweep(struct store_writer *w, const struct store_lineage *l, enum object_kind kind,
-                struct err *e)
+static int sweep(struct store_writer *w, const struct store_lineage *l, const struct store_name *n,
+                 struct err *e)
 {
-    struct store_name n = {.kind = kind};
     struct publish_swept swept;
     char path[STORE_PATH_MAX];
     int rc;
 
-    object_dir(l, &n, path);
+    object_dir(l, n, path);
     rc = os_sweep_temps(&w->store->root, path, &swept, e);
     return rc == OS_ABSENT ? 0 : rc;
+}
+
+int store_sweep(struct store_writer *w, const struct store_lineage *l, enum object_kind kind,
+                struct err *e)
+{
+    struct store_name n = {.kind = kind};
+
+    return sweep(w, l, &n, e);
+}
+
+int store_sweep_dumps(struct store_writer *w, const struct store_lineage *l, const char *job,
+                      struct err *e)
+{
+    struct store_name n = {.kind = KIND_DUMP, .job = job};
+
+    return sweep(w, l, &n, e);
 }
 
 int store_put_text(struct store_writer *w, const struct store_lineage *l, const char *file,

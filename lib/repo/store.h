@@ -190,6 +190,8 @@ int store_lock_kind(struct store_writer *w, const struct store_lineage *l, enum 
  */
 int store_sweep(struct store_writer *w, const struct store_lineage *l, enum object_kind kind,
                 struct err *e) __attribute__((warn_unused_result));
+int store_sweep_dumps(struct store_writer *w, const struct store_lineage *l, const char *job,
+                      struct err *e) __attribute__((warn_unused_result));
 
 /* Small text files.  replace: the lineage file may be replaced (under store_lock). */
 int store_put_text(struct store_writer *w, const struct store_lineage *l, const char *file,

@@ -1,0 +1,73 @@
+/*
+ * dump_job: a section [dump NAME] of the configuration.
+ *
+ *     [dump shop]
+ *     databases = shop               names, or "all" (default: the one that the connection names)
+ *     schemas = app                  patterns of pg_dump; with tables: only these
+ *     tables = app.orders app.items
+ *     exclude = app.cache_*          tables that are left out
+ *     format = custom                custom, plain; "custom gzip:6" where pg_dump shall compress
+ *     runner = docker compose exec -T db      what stands in front of pg_dump, pg_restore and psql
+ *     dsn = user=shop                how to connect (behind the runner: from there)
+ *     counts = app.orders            tables whose rows are counted in the dump's own snapshot
+ *     guard = min_size=1MB shrink=50%         refuse a dump that is smaller, or lost so many rows
+ *     pre = timeout=5min docker compose stop app      before and after; no shell
+ *     post = docker compose start app
+ */
+#ifndef REPO_DUMP_JOB_H
+#define REPO_DUMP_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/words.h"
+#include "pg/dumpfile.h"
+#include "repo/settings.h"
+
+enum { DUMP_JOB_SHRINK = 50, DUMP_JOB_HOOK_S = 600 };
+
+struct dump_hook {
+    struct words command; /* none: no hook */
+    uint64_t timeout;     /* microseconds */
+};
+
+/* About 100 kB: keep one on the heap. */
+struct dump_job {
+    const char *name;
+    bool all; /* databases = all */
+    struct words databases;
+    struct words schemas;
+    struct words tables;
+    struct words exclude;
+    struct words counts;
+    struct words runner;
+    enum dumpfile_format format;
+    char compress[16]; /* what pg_dump gets as --compress; "" when Walden compresses */
+    const char *dsn;
+    uint64_t min_size;
+    unsigned shrink; /* percent of rows that may be missing; 100: any */
+    struct dump_hook pre;
+    struct dump_hook post;
+};
+
+/* Defaults. */
+void dump_job_init(struct dump_job *j, const char *name);
+
+/* Fills in the section of that name: 0, 1 when there is none, -1 (ERR_CONFIG with file and line).
+ */
+int dump_job_load(struct dump_job *j, const struct settings *s, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* Sets one key, as the section and the command line do. */
+int dump_job_set(struct dump_job *j, const char *key, const char *value, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* The name of a section i = 0, 1 ...: NULL behind the last. */
+const char *dump_job_name(const struct settings *s, size_t i);
+
+/* A runner that would spoil what flows through it is refused: one that makes a terminal, or does
+ * not pass standard input on. */
+int dump_job_check_runner(const struct words *runner, struct err *e)
+    __attribute__((warn_unused_result));
+
+#endif
