@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 struct pgconn_opts {
@@ -30,6 +31,15 @@ struct pgconn_rows;
 int pgconn_open(struct pgconn **c, const struct pgconn_opts *o, struct err *e)
     __attribute__((warn_unused_result));
 void pgconn_close(struct pgconn *c); /* accepts NULL */
+
+/*
+ * A connection string for another program (pg_dump) that inherits our environment: what o says, but
+ * `dbname` (unless NULL) in place of its database.  c: our own connection by the same o, whose
+ * sslmode the other shall not fall below; NULL: none.  A password is refused: it would be seen by
+ * all.
+ */
+int pgconn_conninfo(struct buf *out, const struct pgconn_opts *o, const struct pgconn *c,
+                    const char *dbname, struct err *e) __attribute__((warn_unused_result));
 
 /* The server's version number, like 170004. */
 int pgconn_version(const struct pgconn *c);

@@ -301,3 +301,68 @@ fail:
     pgconn_close(c);
     return -1;
 }
+
+/* ---- for other programs ---- */
+
+static int put_param(struct buf *out, const char *key, const char *value, struct err *e)
+{
+    if (value == NULL)
+        return 0;
+    if (buf_fmt(out, e, "%s%s='", out->len == 0 ? "" : " ", key) != 0)
+        return -1;
+    for (const char *c = value; *c != '\0'; c++)
+        if ((*c == '\'' || *c == '\\') ? buf_fmt(out, e, "\\%c", *c) != 0
+                                       : buf_add(out, c, 1, e) != 0)
+            return -1;
+    return buf_str(out, "'", e);
+}
+
+/* The parameters of a connection string, but those that o sets itself. */
+static int put_info(struct buf *out, const char *info, const struct pgconn_opts *o,
+                    const char *dbname, bool *sslmode, struct err *e)
+{
+    char *why = NULL;
+    PQconninfoOption *all = PQconninfoParse(info, &why);
+    int rc = 0;
+
+    if (all == NULL) {
+        (void)err_set(e, ERR_CONFIG, "the connection string is wrong: %.200s",
+                      why == NULL ? "out of memory" : why);
+        PQfreemem(why);
+        return -1;
+    }
+    for (PQconninfoOption *i = all; rc == 0 && i->keyword != NULL; i++) {
+        if (i->val == NULL || (dbname != NULL && strcmp(i->keyword, "dbname") == 0) ||
+            (o->host != NULL && strcmp(i->keyword, "host") == 0) ||
+            (o->port != NULL && strcmp(i->keyword, "port") == 0) ||
+            (o->user != NULL && strcmp(i->keyword, "user") == 0))
+            continue;
+        *sslmode = *sslmode || strcmp(i->keyword, "sslmode") == 0;
+        if (strcmp(i->keyword, "password") == 0) {
+            (void)err_hint(e, "Put the password into ~/.pgpass, or name a file with passfile=.");
+            rc = err_set(e, ERR_CONFIG, "a connection string must not hold a password");
+        } else {
+            rc = put_param(out, i->keyword, i->val, e);
+        }
+    }
+    PQconninfoFree(all);
+    return rc;
+}
+
+int pgconn_conninfo(struct buf *out, const struct pgconn_opts *o, const struct pgconn *c,
+                    const char *dbname, struct err *e)
+{
+    const char *info = conninfo_of(o);
+    char mode[16] = "";
+    bool sslmode = false;
+
+    if (info != NULL && put_info(out, info, o, dbname, &sslmode, e) != 0)
+        return -1;
+    if (put_param(out, "host", o->host, e) != 0 || put_param(out, "port", o->port, e) != 0 ||
+        put_param(out, "user", o->user, e) != 0 || put_param(out, "dbname", dbname, e) != 0)
+        return -1;
+    if (c == NULL || sslmode || os_env("PGSSLMODE") != NULL || !any_remote(c->pg))
+        return 0;
+    setting(c->pg, "sslmode", mode, sizeof mode);
+    return mode[0] == '\0' ? 0 : put_param(out, "sslmode", mode, e);
+}
