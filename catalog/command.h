@@ -53,6 +53,7 @@ int cmd_keep(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_rescue(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
+int cmd_undump(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_window(int argc, char **argv);
 

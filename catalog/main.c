@@ -14,6 +14,7 @@ static const struct command commands[] = {
     {"backup", basebackup_main, "take a base backup of the running server now"},
     {"dump", cmd_dump, "dump databases with pg_dump into the repository"},
     {"get", cmd_get, "write a dump as a file for pg_restore or psql"},
+    {"undump", cmd_undump, "restore a dump, into a new database or in the place of the old one"},
     {"key", cmd_key, "make, show, check and protect keys"},
     {"list", cmd_list, "show what the repository holds, with every hole and damage"},
     {"find", cmd_find, "show what happened to tables, and how to go back to just before it"},

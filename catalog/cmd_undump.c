@@ -1,0 +1,324 @@
+/*
+ * walden undump: a dump back into a server.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "object/secret.h"
+#include "os/time.h"
+#include "survey.h"
+#include "undump.h"
+
+#define AT(field) offsetof(struct undump_options, field)
+
+static const struct opt options[] = {
+    {.name = "database",
+     .kind = OPT_TEXT,
+     .arg = "NAME",
+     .offset = AT(database),
+     .help =
+         "the database to make (default: NAME_restored_TIME); with --schema: the one to change"},
+    {.name = "stream",
+     .kind = OPT_TEXT,
+     .arg = "NAME",
+     .offset = AT(stream),
+     .help = "which database of the dump, when it holds several"},
+    {.name = "replace",
+     .kind = OPT_FLAG,
+     .offset = AT(replace),
+     .help = "put it in the place of the original: restored beside it and compared first, then "
+             "sessions are ended, names exchanged, the old one dropped"},
+    {.name = "switch",
+     .kind = OPT_FLAG,
+     .offset = AT(swap),
+     .help = "like --replace, but keep the old one under another name"},
+    {.name = "drop_first",
+     .kind = OPT_FLAG,
+     .offset = AT(drop_first),
+     .help = "with --replace, where there is no room for both: drop the old one before"},
+    {.name = "schema",
+     .kind = OPT_TEXT,
+     .arg = "NAME",
+     .offset = AT(schema),
+     .help = "replace this schema only, in one transaction, after a dump of what is there"},
+    {.name = "globals",
+     .kind = OPT_FLAG,
+     .offset = AT(globals),
+     .help = "make roles that the dump needs and the server lacks"},
+    {.name = "no_owner",
+     .kind = OPT_FLAG,
+     .offset = AT(no_owner),
+     .help = "all belongs to the role that connects; no rights are granted"},
+    {.name = "keep_failed",
+     .kind = OPT_FLAG,
+     .offset = AT(keep_failed),
+     .help = "leave a half-restored database for a look"},
+    {.name = "runner",
+     .kind = OPT_TEXT,
+     .arg = "COMMAND",
+     .offset = AT(runner),
+     .help = "what stands in front of pg_restore and psql (default: that of the dump's job)"},
+    {.name = "yes",
+     .kind = OPT_FLAG,
+     .offset = AT(yes),
+     .help = "do not ask before something is replaced"},
+    {.name = "json",
+     .kind = OPT_FLAG,
+     .offset = AT(json),
+     .help = "print one JSON object instead of text"},
+};
+
+static const struct opt_program program = {
+    .name = "walden undump",
+    .operands = "LABEL",
+    .summary = "restore a dump, by default into a new database, and compare every table's rows",
+    .examples = "walden undump shop                       the newest dump, as shop_restored_TIME\n"
+                "walden undump 20260221T030000Z-17 --database shop_test\n"
+                "walden undump shop --switch             and keep the old database aside\n"
+                "walden undump shop --replace --yes\n"
+                "walden undump shop --schema app --database shop\n",
+    .exits = "0    restored, and every table has the rows of the dump\n"
+             "1    it failed, or rows differ; what was there before is untouched\n"
+             "2    wrong command line or configuration, no such dump\n"
+             "3    cannot tell: repository or server unreachable\n"
+             "4    refused for safety: not confirmed, the database exists, roles are missing\n"
+             "130  interrupted\n",
+    .args_min = 1,
+    .args_max = 1,
+};
+
+/* --- what is meant --- */
+
+static int check_options(const struct undump_options *o, struct err *e)
+{
+    if (o->schema != NULL && (o->replace || o->swap || o->drop_first))
+        return err_set(e, ERR_USAGE, "--schema cannot be combined with --replace or --switch");
+    if (o->replace && o->swap)
+        return err_set(e, ERR_USAGE,
+                       "--replace drops the old database and --switch keeps it: choose "
+                       "one");
+    if (o->drop_first && !o->replace)
+        return err_set(e, ERR_USAGE, "--drop-first belongs to --replace");
+    if ((o->database != NULL && strlen(o->database) >= UNDUMP_NAME_MAX) ||
+        (o->schema != NULL && strlen(o->schema) >= UNDUMP_NAME_MAX))
+        return err_set(e, ERR_USAGE, "a name has at most %d bytes", UNDUMP_NAME_MAX - 1);
+    return 0;
+}
+
+/* Needs the server, which may have a database of that name. */
+static int choose_names(struct undump *u, struct err *e)
+{
+    const char *was = u->dump.get.meta.streams.v[u->stream].name;
+    bool exchange = u->o->replace || u->o->swap;
+
+    if (strlen(was) >= UNDUMP_NAME_MAX)
+        return err_set(e, ERR_DAMAGED, "the dump's database has an impossible name");
+    (void)snprintf(u->final, sizeof u->final, "%.63s",
+                   u->o->database != NULL ? u->o->database : was);
+    if (u->o->schema != NULL || u->o->drop_first || (u->o->database != NULL && !exchange))
+        memcpy(u->target, u->final, sizeof u->target);
+    else if (undump_new_name(u, "restored", u->target, e) != 0)
+        return -1;
+    if (!exchange && u->o->schema == NULL)
+        memcpy(u->final, u->target, sizeof u->final);
+    return 0;
+}
+
+static int choose_server(struct undump *u, struct err *e)
+{
+    const struct connect *c = &u->o->connection;
+
+    dump_job_init(&u->job, u->dump.item.job);
+    if (dump_job_load(&u->job, u->settings, e) < 0)
+        return -1;
+    if (u->o->runner != NULL && dump_job_set(&u->job, "runner", u->o->runner, e) != 0)
+        return err_context(e, "--runner");
+    u->how.runner = &u->job.runner;
+    u->how.connect = (struct pgconn_opts){
+        .dsn = u->job.dsn != NULL || u->job.runner.n > 0 ? u->job.dsn : u->settings->dsn,
+        .host = c->host,
+        .port = c->port,
+        .user = c->user};
+    if (c->dbname != NULL && strchr(c->dbname, '=') != NULL)
+        u->how.connect.dsn = c->dbname;
+    return sqlrun_open(&u->sql, &u->how,
+                       c->dbname == NULL || strchr(c->dbname, '=') != NULL ? "postgres" : c->dbname,
+                       e);
+}
+
+/* --- doing it --- */
+
+static int check_place(struct undump *u, struct err *e)
+{
+    struct err why = {0};
+    bool exchange = u->o->replace || u->o->swap;
+    bool there = undump_has_database(u, u->final, &why);
+
+    if (why.code != ERR_NONE) {
+        *e = why;
+        return -1;
+    }
+    if (u->o->schema != NULL)
+        return there ? 0 : err_set(e, ERR_USAGE, "there is no database \"%s\"", u->final);
+    if (!there)
+        return 0;
+    if (exchange)
+        return undump_confirm(u, "database", u->final, e);
+    (void)err_set(e, ERR_REFUSED, "database \"%s\" exists", u->final);
+    return err_hint(e, "Give another name with --database, or say --switch or --replace.");
+}
+
+static int restore(struct undump *u, struct err *e)
+{
+    struct err none = {0};
+
+    if (u->o->drop_first && undump_has_database(u, u->target, &none) &&
+        undump_drop(u, u->target, e) != 0)
+        return -1;
+    if (undump_create(u, e) != 0 || undump_load(u, e) != 0 || undump_compare(u, NULL, e) != 0 ||
+        undump_properties(u, e) != 0)
+        return -1;
+    if ((u->o->replace && !u->o->drop_first) || u->o->swap)
+        return undump_switch(u, e);
+    u->created = false;
+    return 0;
+}
+
+static int run(struct undump *u, const char *label, struct err *e)
+{
+    int rc;
+
+    if (check_options(u->o, e) != 0 || command_settings(u->settings, u->msg, e) != 0 ||
+        secret_start(e) != 0 || dump_open(&u->dump, u->settings, label, e) != 0 ||
+        dump_open_stream(&u->dump, u->o->stream, &u->stream, e) != 0)
+        return -1;
+    if (u->dump.get.meta.streams.v[u->stream].kind != DUMP_DATABASE)
+        return err_set(e, ERR_USAGE, "stream \"%s\" is no database", u->o->stream);
+    if (!object_can_read(u->dump.get.reader)) {
+        (void)err_set(e, ERR_KEY, "the dump is sealed, and no secret key is here");
+        return err_hint(e, "Give --secret-key with the recovery key.");
+    }
+    if (choose_server(u, e) != 0 || choose_names(u, e) != 0 || check_place(u, e) != 0 ||
+        undump_check(u, e) != 0)
+        return -1;
+    u->began = os_mono_us();
+    rc = u->o->schema != NULL ? undump_schema(u, e) : restore(u, e);
+    u->took = os_mono_us() - u->began;
+    if (rc != 0)
+        undump_drop_failed(u);
+    return rc;
+}
+
+/* --- the result --- */
+
+static int print_text(const struct undump *u, struct err *e)
+{
+    const char *was = u->dump.get.meta.streams.v[u->stream].name;
+    char final[SQL_NAME_MAX];
+    char old[SQL_NAME_MAX];
+    char away[SQL_NAME_MAX];
+    char name[UNDUMP_NAME_MAX + 8];
+    struct buf b;
+    int rc;
+
+    buf_init(&b, 64 * 1024);
+    rc = buf_fmt(&b, e,
+                 "dump %s/%s (%s) is restored into %s \"%s\" in %lld.%lld s\n"
+                 "%llu tables compared, %llu rows: all as in the dump\n",
+                 u->dump.item.job, u->dump.item.label, was,
+                 u->o->schema != NULL ? "schema" : "database",
+                 u->o->schema != NULL ? u->o->schema : u->target,
+                 (long long)(u->took / USEC_PER_SEC), (long long)(u->took / 100000 % 10),
+                 (unsigned long long)u->tables, (unsigned long long)u->rows);
+    if (rc == 0 && u->ignored > 0)
+        rc = buf_fmt(&b, e, "%llu harmless error%s of pg_restore\n", (unsigned long long)u->ignored,
+                     u->ignored == 1 ? "" : "s");
+    if (rc == 0 && u->safety[0] != '\0')
+        rc = buf_fmt(&b, e, "the way back: walden undump %s --schema %s --database %s\n", u->safety,
+                     u->o->schema, u->target);
+    if (rc == 0 && u->old[0] != '\0') {
+        (void)snprintf(name, sizeof name, "%.50s_new", u->final);
+        rc = buf_fmt(&b, e,
+                     "the old database is \"%s\"; the way back, when nobody is connected:\n"
+                     "  ALTER DATABASE %s RENAME TO %s;\n  ALTER DATABASE %s RENAME TO %s;\n"
+                     "when it is not needed any more:\n  DROP DATABASE %s;\n",
+                     u->old, sql_quoted(final, u->final), sql_quoted(away, name),
+                     sql_quoted(old, u->old), final, old);
+    }
+    if (rc == 0)
+        rc = command_print(buf_text(&b), b.len, e);
+    buf_fini(&b);
+    return rc;
+}
+
+static int print_json(const struct undump *u, struct err *e)
+{
+    struct json_out j;
+    struct buf b;
+    int rc;
+
+    buf_init(&b, 64 * 1024);
+    json_begin(&j, &b, survey_flush, NULL);
+    json_object(&j, NULL);
+    json_num(&j, "schema", SURVEY_SCHEMA);
+    json_str(&j, "label", u->dump.item.label);
+    json_str(&j, "job", u->dump.item.job);
+    json_str(&j, "stream", u->dump.get.meta.streams.v[u->stream].name);
+    json_str(&j, "database", u->target);
+    json_str(&j, "restored_schema", u->o->schema);
+    json_str(&j, "old_database", u->old[0] == '\0' ? NULL : u->old);
+    json_str(&j, "safety_dump", u->safety[0] == '\0' ? NULL : u->safety);
+    json_num(&j, "duration_ms", (uint64_t)(u->took / 1000));
+    json_num(&j, "tables", u->tables);
+    json_num(&j, "rows", u->rows);
+    json_num(&j, "ignored_errors", u->ignored);
+    json_object_end(&j);
+    rc = json_end(&j, e);
+    buf_fini(&b);
+    return rc;
+}
+
+static void end(struct undump *u)
+{
+    pgtool_fini(&u->restore);
+    pgtool_fini(&u->psql);
+    sqlrun_close(u->sql);
+    dump_close(&u->dump);
+    free(u);
+}
+
+int cmd_undump(int argc, char **argv)
+{
+    const struct msg m = {program.name, MSG_NORMAL};
+    struct settings settings;
+    struct undump_options mine = {.database = NULL};
+    struct opt_set sets[3];
+    struct opt_args args;
+    struct err e = {0};
+    int status;
+
+    settings_init(&settings);
+    sets[0] =
+        (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
+    sets[1] = connect_options(&mine.connection);
+    sets[2] = settings_options(&settings);
+    if (command_parse(&program, sets, 3, argc, argv, &args, &status) == 0) {
+        struct undump *u = calloc(1, sizeof *u);
+
+        status = STATUS_OK;
+        if (u == NULL)
+            return STATUS_PROBLEM;
+        u->msg = &m;
+        u->settings = &settings;
+        u->o = &mine;
+        u->restore.proc = (struct os_proc)OS_PROC_INIT;
+        u->psql.proc = (struct os_proc)OS_PROC_INIT;
+        if (run(u, args.v[0], &e) != 0 || (mine.json ? print_json(u, &e) : print_text(u, &e)) != 0)
+            status = command_fail(&m, &e);
+        end(u);
+    }
+    settings_fini(&settings);
+    return status;
+}

@@ -1,0 +1,103 @@
+/*
+ * undump: what the parts of `walden undump` share.
+ */
+#ifndef CATALOG_UNDUMP_H
+#define CATALOG_UNDUMP_H
+
+#include <stdbool.h>
+
+#include "command.h"
+#include "connect.h"
+#include "dump_open.h"
+#include "pgtool.h"
+#include "repo/dump_job.h"
+#include "sqlrun.h"
+
+struct undump_options {
+    struct connect connection;
+    const char *database; /* what it shall be called */
+    const char *stream;
+    const char *schema;
+    const char *runner;
+    bool replace;
+    bool swap; /* --switch */
+    bool drop_first;
+    bool globals;
+    bool no_owner;
+    bool keep_failed;
+    bool yes;
+    bool json;
+};
+
+enum { UNDUMP_NAME_MAX = 64, UNDUMP_SHOWN_MAX = 20 };
+
+/* Large: on the heap. */
+struct undump {
+    const struct msg *msg;
+    struct settings *settings;
+    const struct undump_options *o;
+    struct dump_open dump;
+    uint32_t stream;
+    struct dump_job
+        job; /* runner and dsn of the job that made it, where the configuration has it */
+    struct sqlrun_how how;
+    struct sqlrun *sql; /* on the maintenance database */
+    struct pgtool tool;
+    struct pgtool_run restore;
+    struct pgtool_run psql;
+    char final[UNDUMP_NAME_MAX];  /* the name it has in the end */
+    char target[UNDUMP_NAME_MAX]; /* the database that is filled */
+    char old[UNDUMP_NAME_MAX];    /* what the replaced one is called now; "" */
+    char safety[DUMP_LABEL_MAX];  /* the dump that was taken before; "" */
+    bool created;
+    uint64_t ignored; /* errors that do no harm */
+    uint64_t tables;  /* compared, */
+    uint64_t rows;
+    uint64_t differ; /* and not as they were */
+    int64_t began;
+    int64_t took;
+};
+
+/* --- undump_check.c: before anything is changed --- */
+
+/* Versions, encoding, extensions, roles (made with --globals). */
+int undump_check(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+/* The word of a person that this database or schema may be changed. */
+int undump_confirm(const struct undump *u, const char *what, const char *name, struct err *e)
+    __attribute__((warn_unused_result));
+bool undump_has_database(struct undump *u, const char *name, struct err *e);
+
+/* --- undump_db.c: databases --- */
+
+/* NAME_word_TIME, which no database has. */
+int undump_new_name(struct undump *u, const char *word, char out[UNDUMP_NAME_MAX], struct err *e)
+    __attribute__((warn_unused_result));
+int undump_create(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+/* Takes away what was made, after a failure. */
+void undump_drop_failed(struct undump *u);
+/* Gives the filled database its name; the one that had it is kept (u->old) or dropped. */
+int undump_switch(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+int undump_drop(struct undump *u, const char *name, struct err *e)
+    __attribute__((warn_unused_result));
+/* Rights and settings that stand at the database itself. */
+int undump_properties(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+
+/* --- undump_load.c: what is in them --- */
+
+int undump_load(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+/* Counts the rows of what was restored (of one schema, or all) and prints what differs. */
+int undump_compare(struct undump *u, const char *schema, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* --- undump_schema.c: one schema in place --- */
+
+int undump_schema(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+
+/* Feeds the dump's stream to a program; what it says matters more than that it does not read. */
+int undump_feed(struct undump *u, struct pgtool_run *to, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* A fact about the database; "" when it is not known. */
+const char *undump_fact(const struct undump *u, const char *key);
+
+#endif
