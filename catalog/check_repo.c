@@ -241,6 +241,27 @@ static struct survey_lineage *choose(struct check *c)
     return NULL;
 }
 
+/* The newest good dump of each job counts; the job that is furthest behind is the verdict. */
+static void take_dumps(struct judge_dumps *d, const struct dump_list *list)
+{
+    d->known = true;
+    for (size_t i = 0; i < list->n; i++) {
+        const struct dump_item *one = &list->v[i];
+        bool is_newest = one->readable;
+
+        d->dumps += one->readable ? 1 : 0;
+        for (size_t k = i + 1; is_newest && k < list->n; k++)
+            is_newest = !list->v[k].readable || strcmp(list->v[k].job, one->job) != 0;
+        if (!is_newest)
+            continue;
+        d->jobs++;
+        if (d->jobs > 1 && one->public.stop >= d->newest)
+            continue;
+        d->newest = one->public.stop;
+        copy(d->job, sizeof d->job, one->job);
+    }
+}
+
 static int read_lineage(struct check *c, struct survey_lineage *l, struct err *e)
 {
     struct judge_archive *a = &c->facts.archive;
@@ -258,7 +279,7 @@ static int read_lineage(struct check *c, struct survey_lineage *l, struct err *e
     newest(c, &l->scan.cover);
     take_backups(a, &l->backups);
     c->facts.repo.space.grows = growth(c, l);
-    c->facts.dumps.known = true;
+    take_dumps(&c->facts.dumps, &l->dumps);
     if (read_proof(c, l, e) != 0 || read_heads(c, e) != 0)
         return -1;
     c->lineage = l;

@@ -24,7 +24,8 @@ static const struct opt options[] = {
 static const struct opt_program program = {
     .name = "walden list",
     .operands = "",
-    .summary = "show what the repository holds: base backups, and WAL with every hole and damage",
+    .summary =
+        "show what the repository holds: base backups, dumps, and WAL with every hole and damage",
     .examples = "walden list                        all clusters\n"
                 "walden list --cluster main         one of them\n"
                 "walden list --json | jq '.backups[-1].label'\n",
@@ -106,7 +107,8 @@ static int show(const struct survey *s, struct buf *out, struct err *e)
         const struct coverage_timelines *t = &l->scan.cover.timelines;
         size_t extra = 0;
 
-        if (survey_show_lineage(l, out, e) != 0 || survey_show_backups(l, out, e) != 0)
+        if (survey_show_lineage(l, out, e) != 0 || survey_show_backups(l, out, e) != 0 ||
+            survey_show_dumps(l, out, e) != 0)
             return -1;
         for (size_t k = 0; k < t->n; k++)
             if (show_timeline(&t->v[k], out, e) != 0 ||
@@ -114,7 +116,7 @@ static int show(const struct survey *s, struct buf *out, struct err *e)
                 return -1;
         if (survey_show_problems(l, out, e) != 0)
             return -1;
-        things += t->n + l->backups.items.n;
+        things += t->n + l->backups.items.n + l->dumps.n;
     }
     if (problems > 0)
         return buf_fmt(out, e, "\n%zu problem%s\n", problems, problems == 1 ? "" : "s");
@@ -242,7 +244,6 @@ static void json_timeline(struct json_out *j, const struct survey_lineage *l,
 
 static int print_json(const struct survey *s, struct err *e)
 {
-    static const char *const later[] = {"dumps", "drills"};
     struct json_out j;
     struct buf b;
     int rc;
@@ -256,10 +257,12 @@ static int print_json(const struct survey *s, struct err *e)
     for (size_t i = 0; i < s->lineages.n; i++)
         survey_json_backups(&s->lineages.v[i], &j);
     json_array_end(&j);
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-        json_array(&j, later[i]);
-        json_array_end(&j);
-    }
+    json_array(&j, "dumps");
+    for (size_t i = 0; i < s->lineages.n; i++)
+        survey_json_dumps(&s->lineages.v[i], &j);
+    json_array_end(&j);
+    json_array(&j, "drills");
+    json_array_end(&j);
     json_array(&j, "wal");
     for (size_t i = 0; i < s->lineages.n; i++) {
         const struct survey_lineage *l = &s->lineages.v[i];

@@ -43,7 +43,7 @@ static const struct opt options[] = {
      .min = 1,
      .max = UINT32_MAX,
      .offset = offsetof(struct options, timeline),
-     .help = "read back the WAL of this timeline only, and no base backup"},
+     .help = "read back the WAL of this timeline only, no base backup and no dump"},
     {.name = "sample",
      .kind = OPT_CALL,
      .arg = "1/N",
@@ -225,6 +225,20 @@ static int read_packs(struct reading *rd, struct survey_lineage *l, struct verif
     return verify_backups(&r->backups, &how, e);
 }
 
+static int read_dumps(struct reading *rd, struct survey_lineage *l, struct err *e)
+{
+    bool shown = os_tty_is(STDERR_FILENO) && !rd->mine->json;
+    struct verify_dumps_how how = {.repo = &rd->survey->repo,
+                                   .list = &l->dumps,
+                                   .problems = &l->scan.problems,
+                                   .scratch = &rd->survey->reader,
+                                   .part = rd->result->wal.part,
+                                   .progress = shown ? show_backup_progress : NULL,
+                                   .arg = &rd->progress};
+
+    return verify_dumps(&rd->result->dumps, &how, e);
+}
+
 static int read_objects(struct reading *rd, struct survey_lineage *l, struct verify_run *run,
                         struct err *e)
 {
@@ -248,7 +262,7 @@ static int read_objects(struct reading *rd, struct survey_lineage *l, struct ver
         (void)snprintf(run->unrecorded, sizeof run->unrecorded, "only one timeline was read");
         return 0;
     }
-    if (read_packs(rd, l, run, e) != 0)
+    if (read_packs(rd, l, run, e) != 0 || read_dumps(rd, l, e) != 0)
         return -1;
     run->resumed = r->wal.resumed + r->backups.resumed - resumed;
     if (verify_record(run, rd->survey, l, &before, r, e) != 0)

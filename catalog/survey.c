@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "repo/verify_dumps.h"
 
 /* Which lineages are wanted. */
 struct choice {
@@ -31,6 +32,7 @@ static int add_lineage(void *arg, const char *name, struct err *e)
     l->system_id = system_id;
     scan_init(&l->scan);
     backup_list_init(&l->backups);
+    dump_list_init(&l->dumps, DUMP_LIST_MAX);
     return 0;
 }
 
@@ -88,6 +90,7 @@ void survey_close(struct survey *s)
     for (size_t i = 0; i < s->lineages.n; i++) {
         scan_fini(&s->lineages.v[i].scan);
         backup_list_fini(&s->lineages.v[i].backups);
+        dump_list_fini(&s->lineages.v[i].dumps);
     }
     survey_lineages_fini(&s->lineages);
     repo_close(&s->repo);
@@ -108,6 +111,22 @@ static int cannot_use(struct survey_lineage *l, struct err *e)
     return problems_derive(&l->scan.problems, &l->scan.cover, 0, e);
 }
 
+/* Dumps belong to the cluster: they are shown once, whatever its lineages. */
+static int list_dumps(struct survey *s, struct survey_lineage *l, bool deep, struct err *e)
+{
+    for (const struct survey_lineage *k = s->lineages.v; k < l; k++)
+        if (k->major != 0 && strcmp(k->cluster, l->cluster) == 0)
+            return 0;
+    if (dump_list_read(&l->dumps, &s->repo, NULL, &s->reader, e) != 0)
+        return -1;
+    if (deep) /* whoever reads them back tells more */
+        return 0;
+    if (verify_dumps_listed(&l->dumps, &l->scan.problems, e) != 0)
+        return -1;
+    problems_sort(&l->scan.problems);
+    return 0;
+}
+
 int survey_scan(struct survey *s, const struct settings *settings, struct survey_lineage *l,
                 const struct scan_how *how, struct err *e)
 {
@@ -119,7 +138,9 @@ int survey_scan(struct survey *s, const struct settings *settings, struct survey
                          e) != 0 ||
         scan_lineage(&l->scan, &s->repo, how, &s->reader, e) != 0)
         return -1;
-    return backup_list_judge(&l->backups, &l->scan.cover, &l->scan.problems, e);
+    if (backup_list_judge(&l->backups, &l->scan.cover, &l->scan.problems, e) != 0)
+        return -1;
+    return list_dumps(s, l, how->deep != NULL, e);
 }
 
 int survey_inventory(struct survey *s, const struct settings *settings, struct survey_lineage *l,

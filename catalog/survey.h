@@ -16,6 +16,7 @@
 #include "base/vec.h"
 #include "object/reader.h"
 #include "repo/backup_list.h"
+#include "repo/dump_list.h"
 #include "repo/inventory.h"
 #include "repo/repo.h"
 #include "repo/scan.h"
@@ -29,6 +30,7 @@ struct survey_lineage {
     uint32_t major; /* 0 when the lineage cannot be read */
     uint32_t segment_size;
     struct backup_list backups;
+    struct dump_list dumps; /* the cluster's, in its first lineage that can be read */
     struct scan scan;
 };
 VEC_DECLARE(survey_lineages, struct survey_lineage);
@@ -69,6 +71,9 @@ int survey_show_lineage(const struct survey_lineage *l, struct buf *out, struct 
 /* Its base backups, oldest first (survey_backups.c). */
 int survey_show_backups(const struct survey_lineage *l, struct buf *out, struct err *e);
 void survey_json_backups(const struct survey_lineage *l, struct json_out *j);
+/* The dumps of its cluster, oldest first (survey_dumps.c). */
+int survey_show_dumps(const struct survey_lineage *l, struct buf *out, struct err *e);
+void survey_json_dumps(const struct survey_lineage *l, struct json_out *j);
 /* The problems and notes of a lineage. */
 int survey_show_problems(const struct survey_lineage *l, struct buf *out, struct err *e);
 

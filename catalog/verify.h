@@ -12,6 +12,7 @@
 #include "repo/verified.h"
 #include "repo/verify.h"
 #include "repo/verify_backups.h"
+#include "repo/verify_dumps.h"
 #include "repo/verify_log.h"
 #include "survey.h"
 
@@ -32,6 +33,7 @@ VEC_DECLARE(verify_runs, struct verify_run);
 struct verify_result {
     struct verify wal;
     struct verify_backups backups;
+    struct verify_dumps dumps;
     struct verify_log log;
     struct verify_runs runs;
     bool logged; /* an interrupted run can be gone on with */

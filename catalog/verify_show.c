@@ -10,9 +10,9 @@ struct verify_count verify_counted(const struct verify_result *r)
     const struct verify_backups *b = &r->backups;
 
     return (struct verify_count){
-        .content = r->wal.content + b->packs_content + b->rebuilt,
-        .stored = r->wal.only_stored + b->packs_stored + b->whole - b->rebuilt,
-        .bytes = r->wal.bytes + b->bytes + b->pack_bytes,
+        .content = r->wal.content + b->packs_content + b->rebuilt + r->dumps.whole,
+        .stored = r->wal.only_stored + b->packs_stored + b->whole - b->rebuilt + r->dumps.stored,
+        .bytes = r->wal.bytes + b->bytes + b->pack_bytes + r->dumps.bytes,
     };
 }
 
@@ -59,6 +59,11 @@ static int show_level(const struct verify_result *r, struct buf *out, struct err
                 (unsigned long long)r->wal.content, size) != 0)
         return -1;
     if (show_backups(&r->backups, out, e) != 0)
+        return -1;
+    survey_size(size, r->dumps.bytes);
+    if (r->dumps.whole > 0 &&
+        buf_fmt(out, e, "decoded: %llu dump%s, %s; every table's data are there to their end\n",
+                (unsigned long long)r->dumps.whole, r->dumps.whole == 1 ? "" : "s", size) != 0)
         return -1;
     if (verify_counted(r).stored == 0)
         return 0;
@@ -163,6 +168,16 @@ static void json_backups(struct json_out *j, const struct verify_backups *v)
     json_object_end(j);
 }
 
+static void json_dumps(struct json_out *j, const struct verify_dumps *v)
+{
+    json_object(j, "dumps");
+    json_num(j, "looked_at", v->looked_at);
+    json_num(j, "whole", v->whole);
+    json_num(j, "stored", v->stored);
+    json_num(j, "bytes", v->bytes);
+    json_object_end(j);
+}
+
 int verify_print_json(const struct survey *s, const struct verify_result *r, struct err *e)
 {
     struct json_out j;
@@ -177,8 +192,9 @@ int verify_print_json(const struct survey *s, const struct verify_result *r, str
     json_str(&j, "level", level_of(r));
     json_num(&j, "proven_content", verify_counted(r).content);
     json_num(&j, "proven_stored", verify_counted(r).stored);
-    json_num(&j, "content_bytes", r->wal.bytes + r->backups.bytes);
+    json_num(&j, "content_bytes", r->wal.bytes + r->backups.bytes + r->dumps.bytes);
     json_backups(&j, &r->backups);
+    json_dumps(&j, &r->dumps);
     json_runs(&j, r);
     survey_json_problems(s, &j);
     json_object_end(&j);

@@ -8,6 +8,7 @@
 #include "os/file.h"
 #include "os/signal.h"
 #include "repo/backup_list.h"
+#include "repo/dump_list.h"
 #include "repo/expire.h"
 #include "repo/manifest_read.h"
 #include "repo/verified.h"
@@ -109,6 +110,46 @@ static int judge_backups(struct expire *x, struct err *e)
             item->good = false;
     }
     verified_list_fini(&known);
+    return rc;
+}
+
+/* --- dumps --- */
+
+/* One that can be read is good: it was decoded when it was taken, and list and verify tell of
+ * damage. Tagged ones are a class of their own beside their job's. */
+static int take_dump(struct expire *x, const struct dump_item *d, struct err *e)
+{
+    struct retention_item *item = retention_items_add(&x->in.items, e);
+    struct expire_place *place = item == NULL ? NULL : expire_places_add(&x->places, e);
+    char group[2 * RETENTION_GROUP_MAX + 4];
+
+    if (place == NULL)
+        return -1;
+    item->kind = KIND_DUMP;
+    (void)snprintf(item->name, sizeof item->name, "%s/%s", d->job, d->label);
+    (void)snprintf(group, sizeof group, "%s%s%s", d->job, d->public.tag[0] == '\0' ? "" : "/",
+                   d->public.tag);
+    group[RETENTION_GROUP_MAX] = '\0';
+    memcpy(item->group, group, strlen(group) + 1);
+    item->bytes = d->stored;
+    item->readable = item->good = d->readable;
+    if (!d->readable)
+        return 0;
+    item->time = d->public.stop;
+    memcpy(place->writer, d->public.head.writer, sizeof place->writer);
+    place->sequence = d->public.head.sequence;
+    place->is_known = true;
+    return 0;
+}
+
+static int take_dumps(struct expire *x, struct err *e)
+{
+    struct dump_list list;
+    int rc = dump_list_read(&list, x->repo, NULL, x->scratch, e);
+
+    for (size_t i = 0; rc == 0 && i < list.n; i++)
+        rc = take_dump(x, &list.v[i], e);
+    dump_list_fini(&list);
     return rc;
 }
 
@@ -269,7 +310,8 @@ int expire_look(struct expire *x, struct repo *repo, const struct expire_how *ho
     /* In this order: a backup that is not at work any more has published its manifest, and one
      * that begins later needs no WAL that is there now. */
     if (begin(x, e) != 0 || expired_read(&x->records, repo, NULL, scratch, e) != 0 ||
-        expire_holds(x, e) != 0 || manifest_each(repo, take_backup, x, scratch, e) != 0)
+        expire_holds(x, e) != 0 || manifest_each(repo, take_backup, x, scratch, e) != 0 ||
+        take_dumps(x, e) != 0)
         return -1;
     x->has_inventory = true;
     if (inventory_read(&x->inventory, repo, scratch, e) != 0)
