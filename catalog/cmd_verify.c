@@ -12,6 +12,7 @@
 #include "object/secret.h"
 #include "os/time.h"
 #include "os/tty.h"
+#include "repo/verify_pool.h"
 #include "verify.h"
 
 struct options {
@@ -216,6 +217,7 @@ static int read_packs(struct reading *rd, struct survey_lineage *l, struct verif
                                      .list = &l->backups,
                                      .problems = &l->scan.problems,
                                      .scratch = &rd->survey->reader,
+                                     .jobs = command_jobs(rd->settings, VERIFY_POOL_MAX),
                                      .part = r->wal.part,
                                      .log = r->wal.log,
                                      .verdicts = &run->record.backups,

@@ -10,11 +10,18 @@
 #include "repo/pages_get.h"
 #include "repo/verified.h"
 #include "repo/verify_packs.h"
+#include "repo/verify_pool.h"
 #include "repo/verify_server.h"
 
 enum { SHOWN_FILES = 3, SHOWN_PATH = 160, INDEX_MAX = MANIFEST_PACKS_MAX };
 
-VEC_DECLARE(pack_indexes, size_t);
+/* A pack of the manifest in hand. */
+struct named_pack {
+    size_t index; /* in the list of packs */
+    bool noted;   /* that the backup needs what is damaged in it */
+};
+
+VEC_DECLARE(pack_indexes, struct named_pack);
 
 /* The end of the chain that puts a file together. */
 struct crc_sink {
@@ -23,18 +30,29 @@ struct crc_sink {
     uint64_t size;
 };
 
-/* A backup on its way. */
-struct work {
+/* What all threads share.  Packs have a lock of their own, which serves for the rest as well. */
+struct shared {
     const struct verify_backups_how *how;
-    struct verify_backups *total;
     struct verify_packs packs;
     struct pack_set set;
+    struct verified_backup *verdict; /* per backup; without a label it is gone */
+    uint64_t bytes;                  /* put together so far */
+};
+
+/* A backup on its way, in one thread. */
+struct work {
+    struct shared *all;
+    const struct verify_backups_how *how;
+    struct verify_backups mine;
+    struct verify_backups *total; /* &mine */
+    struct object_reader *scratch;
+    bool borrowed; /* the reader is the caller's */
     struct pages_get get;
     struct object_reader *second; /* opens packs while a manifest is being read */
     struct manifest_reader reader;
     bool content;
     /* the backup in hand */
-    size_t number; /* counted from 1 */
+    size_t number; /* its place in the list */
     const char *label;
     struct pack_indexes index; /* of the manifest's packs, in the list of packs */
     struct verify_server *server;
@@ -81,12 +99,12 @@ static void bad_file(struct work *w, const char *path, const char *why)
 static int on_pack(void *arg, uint32_t index, const uint8_t id[PACK_ID], struct err *e)
 {
     struct work *w = arg;
-    size_t at;
+    struct named_pack named = {.noted = false};
 
     (void)index; /* they come in order, from 1 */
-    if (verify_packs_find(&w->packs, id, &at, e) != 0)
+    if (verify_packs_find(&w->all->packs, id, &named.index, e) != 0)
         return -1;
-    return pack_indexes_push(&w->index, at, e);
+    return pack_indexes_push(&w->index, named, e);
 }
 
 static int on_begin(void *arg, const struct manifest_file *f, struct err *e)
@@ -104,15 +122,19 @@ static int on_run(void *arg, const struct pages_run *run, struct err *e)
 {
     struct work *w = arg;
     const char *path = w->reader.file.path;
+    uint8_t bytes[PACK_ID];
     const uint8_t *id = NULL;
     struct err why = {0};
 
     if (run->pack != 0) {
-        size_t index = w->index.v[run->pack - 1];
+        struct named_pack *named = &w->index.v[run->pack - 1];
 
-        id = w->packs.list.v[index].id;
-        if (verify_packs_lost(&w->packs, index, run->page, run->count)) {
-            verify_packs_used(&w->packs, index, w->number, w->label);
+        verify_packs_id(&w->all->packs, named->index, bytes);
+        id = bytes;
+        if (verify_packs_lost(&w->all->packs, named->index, run->page, run->count)) {
+            if (!named->noted)
+                verify_packs_used(&w->all->packs, named->index, w->number);
+            named->noted = true;
             bad_file(w, path, "some of its pages are in a pack that is missing or damaged");
         }
     }
@@ -174,6 +196,16 @@ static const struct manifest_events events = {
 
 /* --- one backup --- */
 
+static int put_problem(struct work *w, const struct problem *one, struct err *e)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&w->all->packs.lock);
+    rc = problems_tell(w->how->problems, one, e);
+    (void)pthread_mutex_unlock(&w->all->packs.lock);
+    return rc;
+}
+
 static int tell(struct work *w, enum problem_kind kind, const char *what, const char *then,
                 struct err *e)
 {
@@ -187,7 +219,7 @@ static int tell(struct work *w, enum problem_kind kind, const char *what, const 
     (void)snprintf(consequence, sizeof consequence, "backup %s cannot be restored%s", w->label,
                    then);
     w->spoiled = true;
-    return problems_tell(w->how->problems, &one, e);
+    return put_problem(w, &one, e);
 }
 
 /* What was found in a manifest that is sound itself. */
@@ -225,7 +257,7 @@ static int read_body(struct work *w, struct err *e)
     if (w->server == NULL)
         return -1;
     manifest_reader_init(&w->reader, &events, w);
-    rc = object_content(w->how->scratch, &w->reader.sink, &why);
+    rc = object_content(w->scratch, &w->reader.sink, &why);
     manifest_reader_fini(&w->reader);
     if (rc == 0 && w->server_why[0] == '\0')
         rc = server_says(w, verify_server_end(w->server, &late), &late, &why);
@@ -245,7 +277,7 @@ static int read_body(struct work *w, struct err *e)
 /* Does it need packs that are missing or damaged, by its public part?  1, 0, -1 with *why. */
 static int is_lost(struct work *w, struct err *why)
 {
-    const struct frame_tail *tail = &w->how->scratch->tail;
+    const struct frame_tail *tail = &w->scratch->tail;
     struct cur items = cur_of(tail->public_part, tail->public_len);
     struct manifest_in_use use;
     int lost = 0;
@@ -257,14 +289,14 @@ static int is_lost(struct work *w, struct err *why)
         uint64_t count;
         size_t index;
 
-        if (verify_packs_find(&w->packs, use.pack, &index, why) != 0)
+        if (verify_packs_find(&w->all->packs, use.pack, &index, why) != 0)
             return -1;
         while (pack_range_next(&use.ranges, &pos, &first, &count)) {
             if (first + count <= PACK_PAGES_MAX &&
-                !verify_packs_lost(&w->packs, index, (uint32_t)first, (uint32_t)count))
+                !verify_packs_lost(&w->all->packs, index, (uint32_t)first, (uint32_t)count))
                 continue;
             lost = 1;
-            verify_packs_used(&w->packs, index, w->number, w->label);
+            verify_packs_used(&w->all->packs, index, w->number);
             break;
         }
     }
@@ -276,7 +308,7 @@ static int is_lost(struct work *w, struct err *why)
 static int read_outside(struct work *w, bool due, struct err *e)
 {
     struct err why = {0};
-    int rc = due ? object_check_stored(w->how->scratch, &why) : 0;
+    int rc = due ? object_check_stored(w->scratch, &why) : 0;
 
     if (rc == 0)
         rc = is_lost(w, &why);
@@ -296,7 +328,7 @@ static int read_outside(struct work *w, bool due, struct err *e)
 
 static void begin_backup(struct work *w, size_t i)
 {
-    w->number = i + 1;
+    w->number = i;
     w->label = w->how->list->items.v[i].label;
     w->index.n = 0;
     w->files = 0;
@@ -310,16 +342,12 @@ static void begin_backup(struct work *w, size_t i)
 }
 
 /* The verdict, for the record. */
-static int judge(struct work *w, const struct backup_item *b, bool due, struct err *e)
+static void judge(struct work *w, size_t i, bool due)
 {
-    struct verified_backup *v;
+    const struct backup_item *b = &w->how->list->items.v[i];
+    struct verified_backup *v = &w->all->verdict[i];
     bool parts = w->how->part.parts > 1;
 
-    if (w->how->verdicts == NULL)
-        return 0;
-    v = verified_backups_add(w->how->verdicts, e);
-    if (v == NULL)
-        return -1;
     (void)snprintf(v->label, sizeof v->label, "%s", b->label);
     v->damaged = w->spoiled || !b->restorable;
     v->part = parts && !(due && w->content);
@@ -327,7 +355,6 @@ static int judge(struct work *w, const struct backup_item *b, bool due, struct e
         v->level = v->part ? VERIFIED_CONTENT : VERIFIED_RECORDS;
     else
         v->level = VERIFIED_STORED;
-    return 0;
 }
 
 static int read_open(struct work *w, const struct backup_item *b, bool due, struct err *e)
@@ -342,7 +369,7 @@ static int read_open(struct work *w, const struct backup_item *b, bool due, stru
         w->total->bytes += files;
         return 0;
     }
-    if ((due && object_can_read(w->how->scratch) ? read_body(w, e) : read_outside(w, due, e)) != 0)
+    if ((due && object_can_read(w->scratch) ? read_body(w, e) : read_outside(w, due, e)) != 0)
         return -1;
     if (due && !w->spoiled)
         verify_log_add(w->how->log, 'b', b->label, w->total->bytes - bytes);
@@ -353,7 +380,7 @@ static int read_backup(struct work *w, size_t i, struct err *e)
 {
     const struct backup_item *b = &w->how->list->items.v[i];
     struct repo *repo = w->how->repo;
-    struct object_reader *r = w->how->scratch;
+    struct object_reader *r = w->scratch;
     struct store_name name = {.kind = KIND_MANIFEST, .name = b->label};
     bool due = verify_part_name(&w->how->part, b->label);
     struct store_object o = {.fd = -1};
@@ -375,25 +402,123 @@ static int read_backup(struct work *w, size_t i, struct err *e)
         rc = tell(w, why.code == ERR_KEY ? PROBLEM_KEY : PROBLEM_DAMAGED, why.msg,
                   "; use another one", e);
     }
-    return rc == 0 ? judge(w, b, due, e) : -1;
+    if (rc == 0)
+        judge(w, i, due);
+    return rc;
 }
 
 /* --- the list of damaged entries --- */
 
-static void record(struct work *w)
+static void record(struct shared *all, struct verify_backups *v)
 {
-    const struct pack_bads *bads = &w->packs.bads;
-    struct verify_backups *v = w->total;
-    const char *why = verified_may_not(w->how->repo);
+    const struct pack_bads *bads = &all->packs.bads;
+    const char *why = verified_may_not(all->how->repo);
     struct err e = {0};
 
-    v->bad_entries += w->packs.bad_entries;
+    v->bad_entries += all->packs.bad_entries;
     if (bads->n == 0)
         return;
-    if (why == NULL && pack_damage_add(w->how->repo, bads, &e) == 0)
+    if (why == NULL && pack_damage_add(all->how->repo, bads, &e) == 0)
         v->recorded += bads->n;
     else
         (void)snprintf(v->unrecorded, sizeof v->unrecorded, "%s", why != NULL ? why : e.msg);
+}
+
+/* --- the threads --- */
+
+static void work_free(struct work *w)
+{
+    if (w == NULL)
+        return;
+    pages_get_fini(&w->get);
+    pack_indexes_fini(&w->index);
+    if (w->scratch != NULL && !w->borrowed) {
+        object_close(w->scratch);
+        free(w->scratch);
+    }
+    if (w->second != NULL)
+        object_close(w->second);
+    free(w->second);
+    free(w);
+}
+
+/* The first has the caller's reader. */
+static struct work *work_new(struct shared *all, bool first)
+{
+    struct work *w = calloc(1, sizeof *w);
+
+    if (w == NULL)
+        return NULL;
+    w->all = all;
+    w->how = all->how;
+    w->total = &w->mine;
+    w->borrowed = first;
+    w->scratch = first ? all->how->scratch : calloc(1, sizeof *w->scratch);
+    w->second = calloc(1, sizeof *w->second);
+    w->content = !all->how->repo->marker.sealed || all->how->repo->has_secret;
+    pack_indexes_init(&w->index, INDEX_MAX);
+    sink_init(&w->crc.sink, &crc_ops, PHASE_DELIVER);
+    pages_get_init(&w->get, &all->set, w->second);
+    if (w->scratch != NULL && w->second != NULL)
+        return w;
+    work_free(w);
+    return NULL;
+}
+
+static int work_on(void *worker, size_t i, struct err *e)
+{
+    struct work *w = worker;
+    const struct verify_backups_how *how = w->how;
+    uint64_t before = w->total->bytes;
+    int rc;
+
+    if (how->progress != NULL) {
+        (void)pthread_mutex_lock(&w->all->packs.lock);
+        how->progress(how->arg, "backups", i, how->list->items.n, w->all->bytes);
+        (void)pthread_mutex_unlock(&w->all->packs.lock);
+    }
+    if (os_signal_check(e) != 0)
+        return -1;
+    rc = read_backup(w, i, e);
+    (void)pthread_mutex_lock(&w->all->packs.lock);
+    w->all->bytes += w->total->bytes - before;
+    (void)pthread_mutex_unlock(&w->all->packs.lock);
+    return rc;
+}
+
+static void add(struct verify_backups *v, const struct verify_backups *mine)
+{
+    v->backups += mine->backups;
+    v->whole += mine->whole;
+    v->rebuilt += mine->rebuilt;
+    v->files += mine->files;
+    v->bytes += mine->bytes;
+    v->resumed += mine->resumed;
+}
+
+static int read_backups(struct shared *all, struct verify_backups *v, struct err *e)
+{
+    void *workers[VERIFY_POOL_MAX];
+    struct verify_pool pool = {
+        .worker = workers, .objects = all->how->list->items.n, .work = work_on};
+    unsigned jobs = all->how->jobs == 0 ? 1 : all->how->jobs;
+    int rc = -1;
+
+    while (pool.n < jobs && pool.n < VERIFY_POOL_MAX && (pool.n == 0 || pool.n < pool.objects)) {
+        workers[pool.n] = work_new(all, pool.n == 0);
+        if (workers[pool.n] == NULL)
+            break;
+        pool.n++;
+    }
+    if (pool.n == 0)
+        (void)err_set(e, ERR_NOMEM, "no memory to read base backups");
+    else
+        rc = verify_pool_run(&pool, e);
+    for (unsigned i = 0; i < pool.n; i++) {
+        add(v, &((struct work *)workers[i])->mine);
+        work_free(workers[i]);
+    }
+    return rc;
 }
 
 /* --- all --- */
@@ -406,63 +531,59 @@ static void tell_pack(void *arg, uint64_t done, uint64_t total, uint64_t bytes)
         how->progress(how->arg, "packs", done, total, bytes);
 }
 
-static int read_all(struct work *w, struct err *e)
+static int give_verdicts(const struct shared *all, struct err *e)
 {
-    struct repo *repo = w->how->repo;
-    struct verify_packs_how packs = {.repo = repo,
-                                     .set = &w->set,
-                                     .scratch = w->how->scratch,
-                                     .problems = w->how->problems,
-                                     .part = w->how->part,
-                                     .log = w->how->log,
-                                     .tell = tell_pack};
-    struct verify_backups_how how = *w->how;
-
-    packs.arg = &how;
-    if (verify_packs_read(&w->packs, &packs, e) != 0)
-        return -1;
-    for (size_t i = 0; i < how.list->items.n; i++) {
-        if (how.progress != NULL)
-            how.progress(how.arg, "backups", i, how.list->items.n, w->total->bytes);
-        if (os_signal_check(e) != 0 || read_backup(w, i, e) != 0)
+    for (size_t i = 0; all->how->verdicts != NULL && i < all->how->list->items.n; i++)
+        if (all->verdict[i].label[0] != '\0' &&
+            verified_backups_push(all->how->verdicts, all->verdict[i], e) != 0)
             return -1;
-    }
-    if (verify_packs_tell(&w->packs, how.problems, e) != 0)
+    return 0;
+}
+
+static int read_all(struct shared *all, struct verify_backups *v, struct err *e)
+{
+    struct verify_backups_how how = *all->how;
+    struct verify_packs_how packs = {.repo = how.repo,
+                                     .set = &all->set,
+                                     .scratch = how.scratch,
+                                     .problems = how.problems,
+                                     .jobs = how.jobs,
+                                     .part = how.part,
+                                     .log = how.log,
+                                     .tell = tell_pack,
+                                     .arg = &how};
+
+    if (verify_packs_read(&all->packs, &packs, e) != 0 || read_backups(all, v, e) != 0 ||
+        verify_packs_tell(&all->packs, how.list, how.problems, e) != 0)
         return -1;
     problems_sort(how.problems);
-    record(w);
-    w->total->packs_content += w->packs.content;
-    w->total->packs_stored += w->packs.stored;
-    w->total->pack_bytes += w->packs.bytes;
-    w->total->resumed += w->packs.resumed;
-    return 0;
+    record(all, v);
+    v->packs_content += all->packs.content;
+    v->packs_stored += all->packs.stored;
+    v->pack_bytes += all->packs.bytes;
+    v->resumed += all->packs.resumed;
+    return give_verdicts(all, e);
 }
 
 int verify_backups(struct verify_backups *v, const struct verify_backups_how *how, struct err *e)
 {
-    struct work *w = calloc(1, sizeof *w);
+    struct shared *all = calloc(1, sizeof *all);
     int rc = -1;
 
-    if (w == NULL || (w->second = calloc(1, sizeof *w->second)) == NULL) {
-        free(w);
+    if (all == NULL ||
+        (all->verdict = calloc(how->list->items.n + 1, sizeof *all->verdict)) == NULL) {
+        free(all);
         return err_set(e, ERR_NOMEM, "no memory to read base backups");
     }
-    w->how = how;
-    w->total = v;
-    w->content = !how->repo->marker.sealed || how->repo->has_secret;
-    verify_packs_init(&w->packs);
-    pack_indexes_init(&w->index, INDEX_MAX);
-    sink_init(&w->crc.sink, &crc_ops, PHASE_DELIVER);
-    if (pack_set_load(&w->set, how->repo, how->scratch, e) == 0) {
-        pages_get_init(&w->get, &w->set, w->second);
-        rc = read_all(w, e);
-        pages_get_fini(&w->get);
-        pack_set_fini(&w->set);
+    all->how = how;
+    if (verify_packs_init(&all->packs, e) == 0) {
+        if (pack_set_load(&all->set, how->repo, how->scratch, e) == 0) {
+            rc = read_all(all, v, e);
+            pack_set_fini(&all->set);
+        }
+        verify_packs_fini(&all->packs);
     }
-    pack_indexes_fini(&w->index);
-    verify_packs_fini(&w->packs);
-    object_close(w->second);
-    free(w->second);
-    free(w);
+    free(all->verdict);
+    free(all);
     return rc;
 }

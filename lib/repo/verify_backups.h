@@ -47,6 +47,7 @@ struct verify_backups_how {
     const struct backup_list *list;
     struct problems *problems; /* after problems_derive */
     struct object_reader *scratch;
+    unsigned jobs; /* threads; 0 or 1: none but this one */
     struct verify_part part;
     struct verify_log *log;            /* may be NULL */
     struct verified_backups *verdicts; /* gets one of each backup, oldest first; may be NULL */

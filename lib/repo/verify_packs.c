@@ -7,13 +7,17 @@
 #include "os/signal.h"
 #include "repo/pack_read.h"
 #include "repo/recipients.h"
+#include "repo/verify_pool.h"
 
-void verify_packs_init(struct verify_packs *v)
+int verify_packs_init(struct verify_packs *v, struct err *e)
 {
     memset(v, 0, sizeof *v);
     verify_pack_list_init(&v->list, PACK_HOLDERS_MAX);
     verify_faults_init(&v->faults, VERIFY_FAULTS_MAX);
     pack_bads_init(&v->bads, PACK_BAD_MAX);
+    if (pthread_mutex_init(&v->lock, NULL) != 0)
+        return err_set(e, ERR_NOMEM, "no memory for a lock");
+    return 0;
 }
 
 void verify_packs_fini(struct verify_packs *v)
@@ -23,6 +27,7 @@ void verify_packs_fini(struct verify_packs *v)
     verify_pack_list_fini(&v->list);
     verify_faults_fini(&v->faults);
     pack_bads_fini(&v->bads);
+    (void)pthread_mutex_destroy(&v->lock);
 }
 
 bool verify_goes_on(const struct err *why)
@@ -74,34 +79,50 @@ static struct verify_fault *fault_of(struct verify_packs *v, size_t index, const
 
 static const char elsewhere[] = "another file holds the same pages, and is the one that is read";
 
+static void lock(struct verify_packs *v)
+{
+    (void)pthread_mutex_lock(&v->lock);
+}
+
+static void unlock(struct verify_packs *v)
+{
+    (void)pthread_mutex_unlock(&v->lock);
+}
+
 /* A file whose fault costs nothing that another file does not have. */
-static int tell_copy(struct problems *p, const char *file, const struct err *why, const char *then,
-                     struct err *e)
+static int tell_copy(struct verify_packs *v, struct problems *p, const char *file,
+                     const struct err *why, const char *then, struct err *e)
 {
     char name[PROBLEM_PATH_MAX];
     char what[PROBLEM_TEXT_MAX];
     char consequence[PROBLEM_TEXT_MAX];
+    int rc;
     struct problem one = {
         .kind = kind_of(why), .name = name, .what = what, .consequence = consequence};
 
     (void)snprintf(name, sizeof name, "pack/%.400s", file);
     (void)snprintf(what, sizeof what, "%s", why->msg);
     (void)snprintf(consequence, sizeof consequence, "%s", then);
-    return problems_tell(p, &one, e);
+    lock(v);
+    rc = problems_tell(p, &one, e);
+    unlock(v);
+    return rc;
 }
 
 /* --- one pack --- */
 
-/* A pack on its way. */
+/* A pack on its way, in one thread. */
 struct check {
     struct verify_packs *v;
     const struct verify_packs_how *how;
+    struct object_reader *scratch;
     struct pages_judge judge[2]; /* for plain packs, and for sealed ones */
     struct pack_scratch work;
     size_t index;
-    bool counts;  /* this is the file that a restore reads */
-    bool found;   /* it was opened */
-    bool spoiled; /* one of its files is damaged, whichever */
+    bool counts;    /* this is the file that a restore reads */
+    bool found;     /* it was opened */
+    bool spoiled;   /* one of its files is damaged, whichever */
+    uint64_t bytes; /* of its files */
     uint64_t other_bad;
     struct err other_why;
     char unread[PACK_NAME_MAX]; /* the first file that could not be opened, */
@@ -133,6 +154,7 @@ static int on_bad(void *arg, const struct pack *p, uint32_t ordinal, const struc
                   struct err *e)
 {
     struct check *c = arg;
+    int rc;
 
     if (!verify_goes_on(why)) {
         *e = *why;
@@ -140,8 +162,12 @@ static int on_bad(void *arg, const struct pack *p, uint32_t ordinal, const struc
     }
     if (os_signal_check(e) != 0)
         return -1;
-    if (c->counts)
-        return note_bad(c, p, ordinal, why, e);
+    if (c->counts) {
+        lock(c->v);
+        rc = note_bad(c, p, ordinal, why, e);
+        unlock(c->v);
+        return rc;
+    }
     if (c->other_bad++ == 0)
         c->other_why = *why;
     return 0;
@@ -169,6 +195,7 @@ static int check_recipients(struct check *c, const struct pack *p, const char *f
     struct problem one = {.name = name};
     struct recipients_text said;
     struct err why = {0};
+    int rc;
     enum recipients to = recipients_check(c->how->repo, &head, &p->keys, who);
 
     if (to == RECIPIENTS_ALL)
@@ -176,7 +203,11 @@ static int check_recipients(struct check *c, const struct pack *p, const char *f
     (void)snprintf(name, sizeof name, "pack/%s", file);
     if (to != RECIPIENTS_NONE) {
         recipients_describe(&one, &said, to, who);
-        return problems_tell(c->how->problems, &one, e);
+        c->spoiled = true;
+        lock(c->v);
+        rc = problems_tell(c->how->problems, &one, e);
+        unlock(c->v);
+        return rc;
     }
     (void)recipients_refuse(name, &why);
     for (uint32_t i = 0; i < p->table.count; i++)
@@ -190,6 +221,7 @@ static int read_file(struct check *c, const struct pack *p, const char *file, st
     const struct repo *repo = c->how->repo;
     bool content = !p->sealed || repo->has_secret;
     bool judged = !p->sealed || repo->has_host;
+    uint64_t bytes = 0;
     int rc;
 
     if (c->counts && adopt(c, p, e) != 0)
@@ -198,11 +230,15 @@ static int read_file(struct check *c, const struct pack *p, const char *file, st
     if (rc != 0)
         return rc < 0 ? -1 : 0;
     rc = pack_check(p, judged ? &c->judge[p->sealed ? 1 : 0] : NULL, content, &c->work, on_bad, c,
-                    &c->v->bytes, e);
+                    &bytes, e);
+    c->bytes += bytes;
+    lock(c->v);
+    c->v->bytes += bytes;
     if (rc == 0 && c->counts) {
         c->v->content += content ? 1 : 0;
         c->v->stored += content ? 0 : 1;
     }
+    unlock(c->v);
     return rc;
 }
 
@@ -221,13 +257,13 @@ static int check_file(struct check *c, const struct pack_place *place, struct er
     pack_name(file, place != NULL ? set->holders.v[place->holder].id : id, place != NULL);
     c->other_bad = 0;
     err_clear(&c->other_why);
-    if (pack_open_at(&p, set, id, place, need, c->how->scratch, &why) != 0) {
+    if (pack_open_at(&p, set, id, place, need, c->scratch, &why) != 0) {
         if (!verify_goes_on(&why)) {
             *e = why;
             return -1;
         }
         if (c->unread_why.code != ERR_NONE)
-            return tell_copy(c->how->problems, file, &why, elsewhere, e);
+            return tell_copy(c->v, c->how->problems, file, &why, elsewhere, e);
         c->unread_why = why;
         memcpy(c->unread, file, sizeof file);
         return 0;
@@ -237,7 +273,7 @@ static int check_file(struct check *c, const struct pack_place *place, struct er
     c->found = true;
     c->spoiled = c->spoiled || c->other_bad > 0;
     if (rc == 0 && c->other_bad > 0)
-        rc = tell_copy(c->how->problems, file, &c->other_why, elsewhere, e);
+        rc = tell_copy(c->v, c->how->problems, file, &c->other_why, elsewhere, e);
     pack_close(p);
     return rc;
 }
@@ -252,7 +288,6 @@ static int check_pack(struct check *c, struct err *e)
     const struct pack_set *set = c->how->set;
     struct verify_pack *mine = &c->v->list.v[c->index];
     const uint8_t *id = mine->id;
-    uint64_t before = c->v->bytes;
     uint64_t bytes;
     char name[PACK_NAME_MAX];
     size_t n;
@@ -265,13 +300,16 @@ static int check_pack(struct check *c, struct err *e)
     }
     if (verify_log_has(c->how->log, 'p', name, &bytes)) {
         mine->pages = UINT32_MAX;
+        lock(c->v);
         c->v->resumed++;
         c->v->bytes += bytes;
         *(reads_content(c->how->repo) ? &c->v->content : &c->v->stored) += 1;
+        unlock(c->v);
         return 0;
     }
     c->found = false;
     c->spoiled = false;
+    c->bytes = 0;
     err_clear(&c->unread_why);
     if (os_signal_check(e) != 0 ||
         (pack_set_direct(set, id) != NULL && check_file(c, NULL, e) != 0))
@@ -280,15 +318,17 @@ static int check_pack(struct check *c, struct err *e)
         if (!set->holders.v[places[i].holder].excluded && check_file(c, &places[i], e) != 0)
             return -1;
     if (!c->found) {
+        lock(c->v);
         (void)fault_of(c->v, c->index, &c->unread_why);
+        unlock(c->v);
         return 0;
     }
     if (mine->fault == 0 && c->unread_why.code == ERR_NONE && !c->spoiled)
-        verify_log_add(c->how->log, 'p', name, c->v->bytes - before);
+        verify_log_add(c->how->log, 'p', name, c->bytes);
     /* A file that is gone, of which another holds the pages, was compacted meanwhile. */
     if (c->unread_why.code == ERR_NONE || c->unread_why.code == ERR_HOLE)
         return 0;
-    return tell_copy(c->how->problems, c->unread, &c->unread_why, elsewhere, e);
+    return tell_copy(c->v, c->how->problems, c->unread, &c->unread_why, elsewhere, e);
 }
 
 /* --- all packs --- */
@@ -333,7 +373,8 @@ static int list_packs(struct verify_packs *v, const struct pack_set *set, struct
 }
 
 /* A compacted pack that cannot be opened says not even which packs it holds. */
-static int tell_lost(const struct verify_packs_how *how, const struct pack_holder *h, struct err *e)
+static int tell_lost(struct verify_packs *v, const struct verify_packs_how *how,
+                     const struct pack_holder *h, struct err *e)
 {
     char text[PACK_NAME_MAX];
     struct store_name name = {.kind = KIND_PACK, .name = text};
@@ -358,7 +399,7 @@ static int tell_lost(const struct verify_packs_how *how, const struct pack_holde
         *e = why;
         return -1;
     }
-    return tell_copy(how->problems, text, &why,
+    return tell_copy(v, how->problems, text, &why,
                      "the packs that only it holds are missing; the backups that need them are "
                      "named",
                      e);
@@ -380,43 +421,90 @@ static int find_stray(void *arg, const char *name, struct err *e)
     return problems_tell(arg, &one, e);
 }
 
-int verify_packs_read(struct verify_packs *v, const struct verify_packs_how *how, struct err *e)
+static int check_one(void *worker, size_t index, struct err *e)
 {
-    struct check *c = calloc(1, sizeof *c);
+    struct check *c = worker;
+
+    c->index = index;
+    if (c->how->tell != NULL) {
+        lock(c->v);
+        c->how->tell(c->how->arg, index, c->v->sorted, c->v->bytes);
+        unlock(c->v);
+    }
+    return check_pack(c, e);
+}
+
+/* The first has the caller's reader. */
+static struct check *new_check(struct verify_packs *v, const struct verify_packs_how *how,
+                               bool first)
+{
     struct repo *repo = how->repo;
-    int rc = -1;
+    struct check *c = calloc(1, sizeof *c);
 
     if (c == NULL)
-        return err_set(e, ERR_NOMEM, "no memory to read packs");
+        return NULL;
     c->v = v;
     c->how = how;
+    c->scratch = first ? how->scratch : calloc(1, sizeof *c->scratch);
+    if (c->scratch == NULL) {
+        free(c);
+        return NULL;
+    }
     pages_judge_init(&c->judge[0], NULL, repo->marker.id);
     if (repo->has_host)
         pages_judge_init(&c->judge[1], repo->host.write, repo->marker.id);
+    return c;
+}
+
+static void free_check(struct check *c, bool first)
+{
+    if (!first) {
+        object_close(c->scratch);
+        free(c->scratch);
+    }
+    secret_wipe(c, sizeof *c);
+    free(c);
+}
+
+static int check_packs(struct verify_packs *v, const struct verify_packs_how *how, struct err *e)
+{
+    void *workers[VERIFY_POOL_MAX];
+    struct verify_pool pool = {.worker = workers, .objects = v->sorted, .work = check_one};
+    unsigned jobs = how->jobs == 0 ? 1 : how->jobs;
+    int rc = -1;
+
+    while (pool.n < jobs && pool.n < VERIFY_POOL_MAX) {
+        workers[pool.n] = new_check(v, how, pool.n == 0);
+        if (workers[pool.n] == NULL)
+            break;
+        pool.n++;
+    }
+    if (pool.n == 0)
+        (void)err_set(e, ERR_NOMEM, "no memory to read packs");
+    else
+        rc = verify_pool_run(&pool, e);
+    for (unsigned i = 0; i < pool.n; i++)
+        free_check(workers[i], i == 0);
+    return rc;
+}
+
+int verify_packs_read(struct verify_packs *v, const struct verify_packs_how *how, struct err *e)
+{
+    struct repo *repo = how->repo;
+
     if (store_each_object(&repo->store, &repo->where, KIND_PACK, find_stray, how->problems, e) !=
             0 ||
         list_packs(v, how->set, e) != 0)
-        goto out;
+        return -1;
     for (size_t i = 0; i < how->set->holders.n; i++)
-        if (how->set->holders.v[i].lost && tell_lost(how, &how->set->holders.v[i], e) != 0)
-            goto out;
-    for (c->index = 0; c->index < v->sorted; c->index++) {
-        if (how->tell != NULL)
-            how->tell(how->arg, c->index, v->sorted, v->bytes);
-        if (check_pack(c, e) != 0)
-            goto out;
-    }
-    rc = 0;
-out:
-    secret_wipe(c, sizeof *c);
-    free(c);
-    return rc;
+        if (how->set->holders.v[i].lost && tell_lost(v, how, &how->set->holders.v[i], e) != 0)
+            return -1;
+    return check_packs(v, how, e);
 }
 
 /* --- what it means for backups --- */
 
-int verify_packs_find(struct verify_packs *v, const uint8_t id[PACK_ID], size_t *index,
-                      struct err *e)
+static int find(struct verify_packs *v, const uint8_t id[PACK_ID], size_t *index, struct err *e)
 {
     struct verify_pack want = {.pages = 0};
     const struct verify_pack *at = NULL;
@@ -439,29 +527,74 @@ int verify_packs_find(struct verify_packs *v, const uint8_t id[PACK_ID], size_t 
     return 0;
 }
 
-bool verify_packs_lost(const struct verify_packs *v, size_t index, uint32_t page, uint32_t count)
+int verify_packs_find(struct verify_packs *v, const uint8_t id[PACK_ID], size_t *index,
+                      struct err *e)
 {
-    const struct verify_pack *p = &v->list.v[index];
+    int rc;
 
-    return page + count > p->pages || manifest_bits_any(&p->bad, page, count);
+    lock(v);
+    rc = find(v, id, index, e);
+    unlock(v);
+    return rc;
 }
 
-void verify_packs_used(struct verify_packs *v, size_t index, size_t backup, const char *label)
+void verify_packs_id(struct verify_packs *v, size_t index, uint8_t id[PACK_ID])
 {
-    uint32_t fault = v->list.v[index].fault;
-    struct verify_fault *f;
-    size_t len;
+    lock(v);
+    memcpy(id, v->list.v[index].id, PACK_ID);
+    unlock(v);
+}
 
-    if (fault == 0 || fault == UINT32_MAX || v->faults.v[fault - 1].last_user == backup)
-        return;
-    f = &v->faults.v[fault - 1];
-    f->last_user = backup;
+bool verify_packs_lost(struct verify_packs *v, size_t index, uint32_t page, uint32_t count)
+{
+    const struct verify_pack *p;
+    bool lost;
+
+    lock(v);
+    p = &v->list.v[index];
+    lost = page + count > p->pages || manifest_bits_any(&p->bad, page, count);
+    unlock(v);
+    return lost;
+}
+
+/* Threads come in any order; what is told does not depend on it. */
+static void used(struct verify_fault *f, size_t backup)
+{
+    uint32_t at = f->listed;
+
     f->users++;
-    len = strlen(f->labels);
-    if (len + strlen(label) + 3 >= sizeof f->labels)
+    while (at > 0 && f->user[at - 1] > backup)
+        at--;
+    if (at == VERIFY_FAULT_USERS)
         return;
-    f->listed++;
-    (void)snprintf(f->labels + len, sizeof f->labels - len, "%s%s", len > 0 ? ", " : "", label);
+    if (f->listed < VERIFY_FAULT_USERS)
+        f->listed++;
+    memmove(&f->user[at + 1], &f->user[at], (f->listed - at - 1) * sizeof f->user[0]);
+    f->user[at] = backup;
+}
+
+void verify_packs_used(struct verify_packs *v, size_t index, size_t backup)
+{
+    uint32_t fault;
+
+    lock(v);
+    fault = v->list.v[index].fault;
+    if (fault != 0 && fault != UINT32_MAX)
+        used(&v->faults.v[fault - 1], backup);
+    unlock(v);
+}
+
+static void name_users(const struct verify_fault *f, const struct backup_list *list,
+                       char out[PROBLEM_TEXT_MAX])
+{
+    (void)snprintf(out, PROBLEM_TEXT_MAX,
+                   "%u backup%s cannot be restored whole: ", (unsigned)f->users,
+                   f->users == 1 ? "" : "s");
+    for (uint32_t i = 0; i < f->listed; i++)
+        (void)snprintf(out + strlen(out), PROBLEM_TEXT_MAX - strlen(out), "%s%s", i > 0 ? ", " : "",
+                       list->items.v[f->user[i]].label);
+    if (f->users > f->listed)
+        (void)snprintf(out + strlen(out), PROBLEM_TEXT_MAX - strlen(out), " ...");
 }
 
 static void describe(const struct verify_fault *f, char out[PROBLEM_TEXT_MAX])
@@ -481,7 +614,8 @@ static void describe(const struct verify_fault *f, char out[PROBLEM_TEXT_MAX])
                    shown < f->entries ? " ..." : "", f->what);
 }
 
-int verify_packs_tell(const struct verify_packs *v, struct problems *p, struct err *e)
+int verify_packs_tell(const struct verify_packs *v, const struct backup_list *list,
+                      struct problems *p, struct err *e)
 {
     char name[PROBLEM_PATH_MAX];
     char what[PROBLEM_TEXT_MAX];
@@ -501,9 +635,7 @@ int verify_packs_tell(const struct verify_packs *v, struct problems *p, struct e
         if (f->users == 0)
             (void)snprintf(then, sizeof then, "no backup needs what is damaged");
         else
-            (void)snprintf(then, sizeof then, "%u backup%s cannot be restored whole: %s%s",
-                           (unsigned)f->users, f->users == 1 ? "" : "s", f->labels,
-                           f->users > f->listed ? " ..." : "");
+            name_users(f, list, then);
         if (problems_tell(p, &one, e) != 0)
             return -1;
     }

@@ -8,12 +8,14 @@
 #ifndef REPO_VERIFY_PACKS_H
 #define REPO_VERIFY_PACKS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/vec.h"
 #include "object/reader.h"
+#include "repo/backup_list.h"
 #include "repo/manifest.h"
 #include "repo/pack_damage.h"
 #include "repo/pack_set.h"
@@ -25,7 +27,7 @@ enum {
     VERIFY_FAULTS_MAX = 4000, /* packs with a fault that are described */
     VERIFY_FAULT_ENTRIES = 4, /* of one pack, by number */
     VERIFY_FAULT_TEXT = 512,
-    VERIFY_USERS_TEXT = 256
+    VERIFY_FAULT_USERS = 7
 };
 
 /* What is wrong with a pack. */
@@ -36,10 +38,9 @@ struct verify_fault {
     uint32_t of;
     uint32_t first[VERIFY_FAULT_ENTRIES];
     char what[VERIFY_FAULT_TEXT];
-    uint32_t users;
-    uint32_t listed;  /* of them, in labels */
-    size_t last_user; /* backup, counted from 1 */
-    char labels[VERIFY_USERS_TEXT];
+    uint32_t users; /* backups that need it; */
+    uint32_t listed;
+    size_t user[VERIFY_FAULT_USERS]; /* the oldest of them, by their places in the list */
 };
 
 VEC_DECLARE(verify_faults, struct verify_fault);
@@ -63,14 +64,16 @@ struct verify_packs {
     uint64_t stored;  /* checksums only */
     uint64_t resumed; /* of both, read by the run before */
     uint64_t bytes;
+    pthread_mutex_t lock; /* over all of it but a pack's own entry, while packs are read */
 };
 
-/* Told before each pack. */
+/* Told before each pack, in any thread, one at a time. */
 typedef void (*verify_tell)(void *arg, uint64_t done, uint64_t total, uint64_t bytes);
 
 struct verify_packs_how {
     struct repo *repo;
     const struct pack_set *set;
+    unsigned jobs; /* threads; 0 or 1: none but this one */
     struct object_reader *scratch;
     struct problems *problems;
     struct verify_part part;
@@ -79,26 +82,33 @@ struct verify_packs_how {
     void *arg;
 };
 
-void verify_packs_init(struct verify_packs *v);
+/* 0, or -1 (no memory). */
+int verify_packs_init(struct verify_packs *v, struct err *e) __attribute__((warn_unused_result));
 void verify_packs_fini(struct verify_packs *v);
 
 /* Reads all packs that are due.  0, or -1 for what ends the verification. */
 int verify_packs_read(struct verify_packs *v, const struct verify_packs_how *how, struct err *e)
     __attribute__((warn_unused_result));
 
+/* These may be called by several threads. */
+
 /* The index of a pack; one that is nowhere is added as missing.  -1: no memory. */
 int verify_packs_find(struct verify_packs *v, const uint8_t id[PACK_ID], size_t *index,
                       struct err *e) __attribute__((warn_unused_result));
 
 /* Can pages [page, page + count) not be had? */
-bool verify_packs_lost(const struct verify_packs *v, size_t index, uint32_t page, uint32_t count);
+bool verify_packs_lost(struct verify_packs *v, size_t index, uint32_t page, uint32_t count);
 
-/* Notes that a backup (counted from 1) needs what is damaged in a pack. */
-void verify_packs_used(struct verify_packs *v, size_t index, size_t backup, const char *label);
+/* The id of the pack at an index. */
+void verify_packs_id(struct verify_packs *v, size_t index, uint8_t id[PACK_ID]);
+
+/* Notes that a backup, by its place in the list, needs what is damaged in a pack; once for each of
+ * both. */
+void verify_packs_used(struct verify_packs *v, size_t index, size_t backup);
 
 /* Turns what was found into problems. */
-int verify_packs_tell(const struct verify_packs *v, struct problems *p, struct err *e)
-    __attribute__((warn_unused_result));
+int verify_packs_tell(const struct verify_packs *v, const struct backup_list *list,
+                      struct problems *p, struct err *e) __attribute__((warn_unused_result));
 
 /* Is the failure about what was read, so that the rest may be looked at? */
 bool verify_goes_on(const struct err *why);
