@@ -12,6 +12,7 @@
 #include "os/file.h"
 #include "os/host.h"
 #include "os/publish.h"
+#include "repo/plan_walk.h"
 #include "restore.h"
 
 #define AUTO_CONF "postgresql.auto.conf"
@@ -187,6 +188,23 @@ out:
 
 /* --- the block --- */
 
+enum { PREFETCH_FROM = 150000 };
+
+/* From 15 on the server reads ahead of what it replays.  Where a segment behind the target is
+ * missing or damaged it would fail on that before it reaches the target. */
+static bool must_not_read_ahead(const struct restore *r)
+{
+    const struct plan_backup *backup = restore_backup(r);
+    struct plan_walk w;
+
+    if (r->target.kind == PLAN_LATEST || backup->version < PREFETCH_FROM)
+        return false;
+    plan_walk_init(&w, &r->inventory.in, &r->plan.parts, backup);
+    while (plan_walk_next(&w))
+        continue;
+    return w.why != PLAN_ENDS;
+}
+
 static int add_block(const struct restore *r, struct buf *b, struct err *e)
 {
     int action = r->o->action >= 0 ? r->o->action : RESTORE_PAUSE;
@@ -194,7 +212,8 @@ static int add_block(const struct restore *r, struct buf *b, struct err *e)
 
     restore_target_text(r, target);
     if (buf_fmt(b, e, BEGIN " (backup %s; %s)\n", restore_backup(r)->label, target) != 0 ||
-        restore_command(r, b, e) != 0 || restore_target_settings(r, b, e) != 0)
+        restore_command(r, b, e) != 0 || restore_target_settings(r, b, e) != 0 ||
+        (must_not_read_ahead(r) && buf_str(b, "recovery_prefetch = 'off'\n", e) != 0))
         return -1;
     if (r->key[0] != '\0' &&
         buf_fmt(b, e, "recovery_end_command = 'rm -f -- ''%s'''\n", r->key) != 0)
