@@ -58,7 +58,8 @@ struct making {
     struct plan_parts parts;
     const size_t *order; /* the backups by start */
     const struct plan_part *own;
-    size_t from; /* its windows begin here in the list */
+    size_t from;  /* its windows begin here in the list, */
+    size_t first; /* and their backups here */
 };
 
 /* How far one gets from a backup. */
@@ -87,22 +88,12 @@ static void walk(const struct making *m, const struct plan_backup *b, struct way
     }
 }
 
-/* The first of two that overlap takes the second one in. */
-static bool merge(struct making *m, const struct window *next)
+/* Can this backup be restored, and leads it to the timeline? */
+static bool is_usable(const struct making *m, size_t i)
 {
-    struct window *last = m->w->list.n == m->from ? NULL : &m->w->list.v[m->w->list.n - 1];
+    const struct plan_backup *b = &m->in->backups.v[m->order[i]];
 
-    if (last == NULL || next->start > last->end)
-        return false;
-    if (next->end > last->end) {
-        last->end = next->end;
-        last->end_time = next->end_time;
-        last->why = next->why;
-        last->at_tli = next->at_tli;
-        last->at_segno = next->at_segno;
-    }
-    last->backups += next->backups;
-    return true;
+    return !b->damaged && plan_is_on(&m->parts, b);
 }
 
 /* Backups order[i] to order[end - 1] all get as far as the first of them. */
@@ -121,7 +112,7 @@ static int add_window(struct making *m, size_t i, size_t end, const struct way *
     for (; i < end; i++) {
         const struct plan_backup *b = &m->in->backups.v[m->order[i]];
 
-        if (b->stop > w->reach || (w->inside > 0 && first != NULL))
+        if (!is_usable(m, i) || b->stop > w->reach)
             continue;
         if (window_backups_push(&m->w->backups, m->order[i], e) != 0)
             return -1;
@@ -141,7 +132,7 @@ static int add_window(struct making *m, size_t i, size_t end, const struct way *
         if (way->at_birth != COVERAGE_NO_TIME && way->at_birth > one.start_time)
             one.start_time = way->at_birth;
     }
-    return merge(m, &one) ? 0 : window_list_push(&m->w->list, one, e);
+    return window_list_push(&m->w->list, one, e);
 }
 
 static int add_windows(struct making *m, struct err *e)
@@ -150,22 +141,74 @@ static int add_windows(struct making *m, struct err *e)
     size_t next;
 
     m->from = m->w->list.n;
+    m->first = m->w->backups.n;
     for (size_t i = 0; i < all->n; i = next) {
-        const struct plan_backup *b = &all->v[m->order[i]];
         struct way way;
 
         next = i + 1;
-        if (b->damaged || !plan_is_on(&m->parts, b))
+        if (!is_usable(m, i))
             continue;
-        walk(m, b, &way);
-        /* Those that begin on this way get as far, and no farther. */
+        walk(m, &all->v[m->order[i]], &way);
+        /* Those that begin on this way get as far, and no farther; WAL that comes with one of them
+         * is no matter of the others. */
         while (way.walk.inside == 0 && next < all->n &&
-               all->v[m->order[next]].start < way.walk.reach && !all->v[m->order[next]].damaged &&
-               !all->v[m->order[next]].inside && plan_is_on(&m->parts, &all->v[m->order[next]]))
+               all->v[m->order[next]].start < way.walk.reach &&
+               (!is_usable(m, next) || !all->v[m->order[next]].inside))
             next++;
         if (add_window(m, i, next, &way, e) != 0)
             return -1;
     }
+    return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct window *x = a;
+    const struct window *y = b;
+
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    return (x->end > y->end) - (x->end < y->end);
+}
+
+/* Sorts a timeline's windows, and makes one of those that overlap.  Their backups become
+ * neighbours. */
+static int merge(struct making *m, struct err *e)
+{
+    struct window_list *list = &m->w->list;
+    struct window_backups *all = &m->w->backups;
+    size_t old = m->first;
+    size_t behind = all->n;
+    size_t kept = m->from;
+
+    if (list->n > m->from)
+        qsort(list->v + m->from, list->n - m->from, sizeof *list->v, by_place);
+    for (size_t i = m->from; i < list->n; i++) {
+        const struct window one = list->v[i];
+        struct window *last = kept == m->from ? NULL : &list->v[kept - 1];
+        size_t to = all->n - behind + old;
+
+        for (size_t k = one.backup; k < one.backup + one.backups; k++)
+            if (window_backups_push(all, all->v[k], e) != 0)
+                return -1;
+        if (last == NULL || one.start > last->end) {
+            list->v[kept] = one;
+            list->v[kept++].backup = to;
+            continue;
+        }
+        last->backups += one.backups;
+        if (one.end <= last->end)
+            continue;
+        last->end = one.end;
+        last->end_time = one.end_time;
+        last->why = one.why;
+        last->at_tli = one.at_tli;
+        last->at_segno = one.at_segno;
+    }
+    list->n = kept;
+    if (all->n > behind)
+        memmove(all->v + old, all->v + behind, (all->n - behind) * sizeof *all->v);
+    all->n -= behind - old;
     return 0;
 }
 
@@ -277,9 +320,8 @@ int windows_make(struct windows *w, const struct plan_input *in, struct err *e)
         if (rc < 0)
             break;
         m.own = &m.parts.v[m.parts.n - 1];
-        rc = add_windows(&m, e);
-        if (rc == 0)
-            rc = add_gaps(&m, e);
+        if (add_windows(&m, e) != 0 || merge(&m, e) != 0 || add_gaps(&m, e) != 0)
+            rc = -1;
     }
     plan_parts_fini(&m.parts);
     free(order);
