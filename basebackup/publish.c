@@ -51,6 +51,7 @@ int publish_manifest(struct repo *repo, struct manifest_writer *m, struct manife
     rc = publish_locked(repo, m, p, state, scratch, e);
     if (rc == 0 && state != NULL) {
         memcpy(seen.writer, p->head.writer, sizeof seen.writer);
+        manifest_seen_here(&seen, repo);
         seen.sequence = p->head.sequence;
         memcpy(seen.digest, m->digest, sizeof seen.digest);
         if (manifest_heads_keep(state, &seen, &why) != 0) /* the backup is whole all the same */

@@ -170,17 +170,14 @@ static int read_proof(struct check *c, const struct survey_lineage *l, struct er
 
 /* --- heads --- */
 
-static void compare_heads(struct check *c, const struct manifest_heads *known,
+static void compare_heads(struct check *c, struct manifest_heads *known,
                           const struct manifest_heads *found)
 {
     struct judge_archive *a = &c->facts.archive;
     const struct manifest_seen *lacks;
-    uint8_t mine[MANIFEST_WRITER];
-    char host[OS_HOSTNAME_MAX + 1];
 
-    os_hostname(host, sizeof host);
-    manifest_writer_id(mine, &c->survey.repo, host);
-    lacks = manifest_heads_missing(known, found, mine);
+    manifest_heads_here(known, &c->survey.repo);
+    lacks = manifest_heads_missing(known, found);
     if (lacks != NULL)
         (void)snprintf(a->rolled_back, sizeof a->rolled_back,
                        "record %llu of a writer, and what came after it",
@@ -198,6 +195,7 @@ static int read_heads(struct check *c, struct err *e)
         return 0;
     rc = manifest_heads_load(&known, c->settings->state_dir, e);
     if (rc == 0) {
+        manifest_heads_here(&known, &c->survey.repo);
         rc = manifest_heads_scan(&found, &c->survey.repo, &c->survey.reader, e);
         if (rc == 0)
             compare_heads(c, &known, &found);

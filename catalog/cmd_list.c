@@ -12,6 +12,7 @@
 
 struct options {
     bool json;
+    bool heads;
 };
 
 static const struct opt options[] = {
@@ -19,6 +20,11 @@ static const struct opt options[] = {
      .kind = OPT_FLAG,
      .offset = offsetof(struct options, json),
      .help = "print one JSON object instead of text"},
+    {.name = "heads",
+     .kind = OPT_FLAG,
+     .offset = offsetof(struct options, heads),
+     .help = "print only the newest record of each writer: kept elsewhere, it shows later whether "
+             "the repository is still in its newest state"},
 };
 
 static const struct opt_program program = {
@@ -28,6 +34,7 @@ static const struct opt_program program = {
         "show what the repository holds: base backups, dumps, and WAL with every hole and damage",
     .examples = "walden list                        all clusters\n"
                 "walden list --cluster main         one of them\n"
+                "walden list --heads                what to keep elsewhere, to notice a rollback\n"
                 "walden list --json | jq '.backups[-1].label'\n",
     .exits = "0    done; nothing is missing or damaged, as far as headers and summaries tell\n"
              "1    a hole, damage or another problem was found\n"
@@ -72,6 +79,23 @@ static int show_extras(const struct survey_lineage *l, tli_t tli, size_t *at, st
     return backups == 0 ? 0 : buf_fmt(out, e, "      backup histories  %zu\n", backups);
 }
 
+static int show_expired(const struct survey_lineage *l, tli_t tli, struct buf *out, struct err *e)
+{
+    const struct expired_ranges *x = &l->scan.expired.ranges;
+    char a[TEXT_LSN_MAX];
+    char b[TEXT_LSN_MAX];
+
+    for (size_t i = 0; i < x->n; i++) {
+        if (x->v[i].tli != tli)
+            continue;
+        text_lsn(a, x->v[i].from);
+        text_lsn(b, x->v[i].to);
+        if (buf_fmt(out, e, "      expired  %s to %s\n", a, b) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int show_timeline(const struct coverage_timeline *t, struct buf *out, struct err *e)
 {
     char a[TEXT_LSN_MAX];
@@ -111,7 +135,7 @@ static int show(const struct survey *s, struct buf *out, struct err *e)
             survey_show_dumps(l, out, e) != 0)
             return -1;
         for (size_t k = 0; k < t->n; k++)
-            if (show_timeline(&t->v[k], out, e) != 0 ||
+            if (show_timeline(&t->v[k], out, e) != 0 || show_expired(l, t->v[k].tli, out, e) != 0 ||
                 show_extras(l, t->v[k].tli, &extra, out, e) != 0)
                 return -1;
         if (survey_show_problems(l, out, e) != 0)
@@ -145,6 +169,22 @@ static void json_hole(struct json_out *j, const struct survey_lineage *l,
     json_num(j, "needed_by", h->needed_by);
     survey_json_time(j, "last_commit", h->seen);
     json_object_end(j);
+}
+
+static void json_expired(struct json_out *j, const struct survey_lineage *l, tli_t tli)
+{
+    const struct expired_ranges *x = &l->scan.expired.ranges;
+
+    json_array(j, "expired");
+    for (size_t i = 0; i < x->n; i++) {
+        if (x->v[i].tli != tli)
+            continue;
+        json_object(j, NULL);
+        survey_json_lsn(j, "start", x->v[i].from);
+        survey_json_lsn(j, "end", x->v[i].to);
+        json_object_end(j);
+    }
+    json_array_end(j);
 }
 
 /* The problems are sorted by timeline, so *at goes through them once. */
@@ -237,6 +277,7 @@ static void json_timeline(struct json_out *j, const struct survey_lineage *l,
     for (size_t i = t->hole; i < t->hole + t->holes; i++)
         json_hole(j, l, &l->scan.cover.holes.v[i]);
     json_array_end(j);
+    json_expired(j, l, t->tli);
     json_damaged(j, l, t->tli, problem);
     json_extras(j, l, t->tli, extra);
     json_object_end(j);
@@ -293,9 +334,32 @@ static int print_text(const struct survey *s, struct err *e)
     return rc;
 }
 
-/* The exit status, or -1 with *e. */
-static int list(const struct settings *settings, bool json, struct err *e)
+/* The newest record of each writer, as a host keeps them: one line each. */
+static int take_heads(struct survey *s, struct survey_lineage *l, struct buf *out, struct err *e)
 {
+    char writer[2 * MANIFEST_WRITER + 1];
+    char digest[2 * MANIFEST_DIGEST + 1];
+
+    for (size_t i = 0; i < l->heads.found.n; i++) {
+        struct manifest_seen *seen = &l->heads.found.v[i];
+        struct store_name name = {.kind = seen->kind, .name = seen->label};
+
+        manifest_seen_here(seen, &s->repo);
+        if (seen->label[0] != '\0' && manifest_chain_digest(&s->repo, &name, seen->digest, e) != 0)
+            return -1;
+        text_hex(writer, seen->writer, MANIFEST_WRITER);
+        text_hex(digest, seen->digest, MANIFEST_DIGEST);
+        if (buf_fmt(out, e, "%s %llu %s %s\n", writer, (unsigned long long)seen->sequence, digest,
+                    seen->where) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The exit status, or -1 with *e. */
+static int list(const struct settings *settings, const struct options *mine, struct err *e)
+{
+    struct buf heads;
     struct survey *s = calloc(1, sizeof *s);
     const struct scan_how how = {0};
     int rc = 0;
@@ -306,10 +370,17 @@ static int list(const struct settings *settings, bool json, struct err *e)
         free(s);
         return -1;
     }
-    for (size_t i = 0; rc == 0 && i < s->lineages.n; i++)
+    buf_init(&heads, SURVEY_TEXT_MAX);
+    for (size_t i = 0; rc == 0 && i < s->lineages.n; i++) {
         rc = survey_scan(s, settings, &s->lineages.v[i], &how, e);
-    if (rc == 0)
-        rc = json ? print_json(s, e) : print_text(s, e);
+        if (rc == 0 && mine->heads)
+            rc = take_heads(s, &s->lineages.v[i], &heads, e);
+    }
+    if (rc == 0 && mine->heads)
+        rc = command_print(buf_text(&heads), heads.len, e);
+    else if (rc == 0)
+        rc = mine->json ? print_json(s, e) : print_text(s, e);
+    buf_fini(&heads);
     if (rc == 0)
         rc = survey_problems(s) == 0 ? STATUS_OK : STATUS_PROBLEM;
     survey_close(s);
@@ -334,7 +405,7 @@ int cmd_list(int argc, char **argv)
     if (command_parse(&program, sets, 2, argc, argv, &args, &status) == 0) {
         status = command_settings(&settings, &m, &e);
         if (status == 0)
-            status = list(&settings, mine.json, &e);
+            status = list(&settings, &mine, &e);
         if (status < 0)
             status = command_fail(&m, &e);
     }

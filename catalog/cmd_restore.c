@@ -169,6 +169,10 @@ static const struct opt options[] = {
      .kind = OPT_FLAG,
      MINE(dry_run),
      .help = "show backup, WAL, room, time and every file, and change nothing"},
+    {.name = "accept_older",
+     .kind = OPT_FLAG,
+     MINE(accept_older),
+     .help = "go on although the repository is in an older state than this host has seen"},
     {.name = "start",
      .kind = OPT_FLAG,
      MINE(start),
@@ -345,7 +349,7 @@ static void say_done(const struct restore *r)
 /* The exit status, or -1. */
 static int run(struct restore *r, struct err *e)
 {
-    if (restore_target(r, e) != 0 || restore_open(r, e) != 0)
+    if (restore_target(r, e) != 0 || restore_open(r, e) != 0 || restore_heads(r, e) != 0)
         return -1;
     if (r->assumed_zone && !r->o->json) {
         char target[RESTORE_TARGET_TEXT];

@@ -59,6 +59,7 @@ struct restore_options {
     bool standby;
     bool become_primary;
     bool dry_run;
+    bool accept_older;
     bool start;
     bool json;
     struct restore_maps maps;
@@ -165,6 +166,8 @@ int restore_before_prove(const struct restore *r, const struct restore_server *s
 /* Opens the repository and plans.  -1 also when the target cannot be reached (ERR_HOLE, with what
  * is near); p->verdict then says so. */
 int restore_open(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* Refuses an older state of the repository than this host has seen. */
+int restore_heads(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 int restore_plan(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 /* Looks into the chosen backup. */
 int restore_look(struct restore *r, struct err *e) __attribute__((warn_unused_result));

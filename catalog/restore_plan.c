@@ -7,6 +7,7 @@
 #include "os/host.h"
 #include "os/time.h"
 #include "repo/condemned.h"
+#include "repo/heads.h"
 #include "repo/pack_remove.h"
 #include "restore.h"
 #include "survey.h"
@@ -22,6 +23,36 @@ int restore_open(struct restore *r, struct err *e)
     }
     r->has_inventory = true;
     return condemned_mark(&r->inventory.in, &r->repo, &r->scratch, e);
+}
+
+int restore_heads(struct restore *r, struct err *e)
+{
+    struct heads h;
+    char text[HEADS_TEXT_MAX];
+    struct err why = {0};
+    int rc = heads_look(&h, &r->repo, r->s->state_dir, &r->scratch, e);
+
+    if (rc == 0 && h.state == HEADS_OLDER) {
+        heads_text(&h, text);
+        if (!r->o->accept_older) {
+            rc = err_set(e, ERR_REFUSED, "the repository is in an older state: %s", text);
+            (void)err_hint(e, "An old copy of it may have been put back, or newer backups were "
+                              "removed.  To restore from what is there all the same, add "
+                              "--accept-older.");
+        } else {
+            msg_warn(r->m, "the repository is in an older state: %s", text);
+        }
+    } else if (rc == 0 && h.state == HEADS_GOOD) {
+        (void)heads_keep(&h, &r->repo, r->s->state_dir, &why); /* it is not what was asked for */
+    } else if (rc == 0) {
+        msg_detail(r->m,
+                   "this host has never seen this repository, so nobody can say here whether "
+                   "it is in its newest state; \"walden list --heads\" prints what to compare");
+        if (h.state == HEADS_NEW)
+            (void)heads_keep(&h, &r->repo, r->s->state_dir, &why); /* likewise */
+    }
+    heads_fini(&h);
+    return rc;
 }
 
 const struct plan_backup *restore_backup(const struct restore *r)

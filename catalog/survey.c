@@ -89,6 +89,7 @@ void survey_close(struct survey *s)
 {
     for (size_t i = 0; i < s->lineages.n; i++) {
         scan_fini(&s->lineages.v[i].scan);
+        heads_fini(&s->lineages.v[i].heads);
         backup_list_fini(&s->lineages.v[i].backups);
         dump_list_fini(&s->lineages.v[i].dumps);
     }
@@ -127,6 +128,34 @@ static int list_dumps(struct survey *s, struct survey_lineage *l, bool deep, str
     return 0;
 }
 
+/* Is it an older state than this host has seen?  What cannot be compared is a problem as well. */
+static int look_at_heads(struct survey *s, const struct settings *settings,
+                         struct survey_lineage *l, struct err *e)
+{
+    char name[PROBLEM_PATH_MAX];
+    struct err why = {0};
+    struct problem one = {.kind = PROBLEM_HEAD, .name = name, .what = why.msg};
+
+    heads_fini(&l->heads);
+    if (heads_look(&l->heads, &s->repo, settings->state_dir, &s->reader, &why) == 0) {
+        /* Whoever may not write into the state directory compares and no more. */
+        if ((l->heads.state == HEADS_NEW || l->heads.state == HEADS_GOOD) &&
+            heads_keep(&l->heads, &s->repo, settings->state_dir, &why) != 0)
+            err_clear(&why);
+        return heads_tell(&l->heads, &l->scan.problems, e);
+    }
+    if (why.code != ERR_DAMAGED && why.code != ERR_IO) {
+        *e = why;
+        return -1;
+    }
+    (void)snprintf(name, sizeof name, "%.400s/heads",
+                   settings->state_dir == NULL ? "" : settings->state_dir);
+    if (problems_tell(&l->scan.problems, &one, e) != 0)
+        return -1;
+    problems_sort(&l->scan.problems);
+    return 0;
+}
+
 int survey_scan(struct survey *s, const struct settings *settings, struct survey_lineage *l,
                 const struct scan_how *how, struct err *e)
 {
@@ -136,11 +165,10 @@ int survey_scan(struct survey *s, const struct settings *settings, struct survey
     l->segment_size = s->repo.lineage.segment_size;
     if (backup_list_read(&l->backups, &s->repo, how->deep == NULL, &l->scan.problems, &s->reader,
                          e) != 0 ||
-        scan_lineage(&l->scan, &s->repo, how, &s->reader, e) != 0)
+        scan_lineage(&l->scan, &s->repo, how, &s->reader, e) != 0 ||
+        backup_list_judge(&l->backups, &l->scan.cover, &l->scan.problems, e) != 0)
         return -1;
-    if (backup_list_judge(&l->backups, &l->scan.cover, &l->scan.problems, e) != 0)
-        return -1;
-    return list_dumps(s, l, how->deep != NULL, e);
+    return list_dumps(s, l, how->deep != NULL, e) != 0 ? -1 : look_at_heads(s, settings, l, e);
 }
 
 int survey_inventory(struct survey *s, const struct settings *settings, struct survey_lineage *l,
@@ -161,7 +189,7 @@ int survey_inventory(struct survey *s, const struct settings *settings, struct s
     v->in.expired = &l->scan.expired;
     scan_init(&v->scan);
     backup_list_init(&v->list);
-    return 0;
+    return look_at_heads(s, settings, l, e);
 }
 
 size_t survey_problems(const struct survey *s)

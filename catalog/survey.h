@@ -17,6 +17,7 @@
 #include "object/reader.h"
 #include "repo/backup_list.h"
 #include "repo/dump_list.h"
+#include "repo/heads.h"
 #include "repo/inventory.h"
 #include "repo/repo.h"
 #include "repo/scan.h"
@@ -32,6 +33,7 @@ struct survey_lineage {
     struct backup_list backups;
     struct dump_list dumps; /* the cluster's, in its first lineage that can be read */
     struct scan scan;
+    struct heads heads; /* after a look */
 };
 VEC_DECLARE(survey_lineages, struct survey_lineage);
 

@@ -77,6 +77,7 @@ static int show_problem(const struct problem *p, struct buf *out, struct err *e)
         [PROBLEM_LINEAGE] = "LINEAGE",
         [PROBLEM_NO_PACK] = "MISSING PACK",
         [PROBLEM_GONE] = "GONE",
+        [PROBLEM_HEAD] = "ROLLED BACK",
         [PROBLEM_BACKUP] = "BACKUP",
         [PROBLEM_RECIPIENT] = "RECIPIENT",
         [PROBLEM_LATER] = "note",

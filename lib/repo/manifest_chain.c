@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "os/file.h"
+#include "os/host.h"
 #include "repo/dump_list.h"
 #include "repo/expired.h"
 #include "repo/manifest_read.h"
@@ -62,17 +63,23 @@ static int take(struct manifest_heads *h, const struct manifest_seen *seen, stru
     return 0;
 }
 
-/* `<writer> <sequence> <digest>` */
+/* `<writer> <sequence> <digest> <lineage>`; old lines lack the last word. */
 static int take_line(struct manifest_heads *h, char *line, struct err *e)
 {
     struct manifest_seen seen = {.sequence = 0};
     char *number = strchr(line, ' ');
     char *digest = number == NULL ? NULL : strchr(number + 1, ' ');
+    char *where;
 
     if (digest == NULL)
         return err_set(e, ERR_DAMAGED, "a line of it is incomplete");
     *number++ = '\0';
     *digest++ = '\0';
+    where = strchr(digest, ' ');
+    if (where != NULL) {
+        *where++ = '\0';
+        (void)snprintf(seen.where, sizeof seen.where, "%s", where);
+    }
     if (parse_bytes(line, seen.writer, sizeof seen.writer, e) != 0 ||
         parse_u64(number, 1, UINT64_MAX - 1, &seen.sequence, e) != 0 ||
         parse_bytes(digest, seen.digest, sizeof seen.digest, e) != 0)
@@ -120,6 +127,18 @@ int manifest_heads_load(struct manifest_heads *h, const char *state_dir, struct 
     return rc < 0 ? -1 : 0;
 }
 
+/* What root writes must not be in the way of the directory's owner. */
+static int give_away(const struct os_root *root, const struct publish *p, struct err *e)
+{
+    struct stat st;
+
+    if (os_uid() != 0)
+        return 0;
+    if (os_stat_fd(root->fd, &st, root->path, e) != 0)
+        return -1;
+    return os_chown(publish_fd(p), st.st_uid, st.st_gid, file_name, e);
+}
+
 static int save(const struct manifest_heads *h, struct os_root *root, struct err *e)
 {
     struct publish_opts how = {.flags = PUBLISH_REPLACE | PUBLISH_NO_FLUSH, .mode = 0600};
@@ -133,17 +152,35 @@ static int save(const struct manifest_heads *h, struct os_root *root, struct err
     for (size_t i = 0; i < h->n; i++) {
         text_hex(writer, h->v[i].writer, MANIFEST_WRITER);
         text_hex(digest, h->v[i].digest, MANIFEST_DIGEST);
-        if (buf_fmt(&b, e, "%s %llu %s\n", writer, (unsigned long long)h->v[i].sequence, digest) !=
-            0)
+        if (buf_fmt(&b, e, "%s %llu %s%s%s\n", writer, (unsigned long long)h->v[i].sequence, digest,
+                    h->v[i].where[0] == '\0' ? "" : " ", h->v[i].where) != 0)
             goto out;
     }
     if (publish_begin(&p, root, ".", file_name, &how, e) == 0 &&
-        publish_write(&p, b.p, b.len, e) == 0)
+        publish_write(&p, b.p, b.len, e) == 0 && give_away(root, &p, e) == 0)
         rc = publish_commit(&p, e);
 out:
     publish_abort(&p);
     buf_fini(&b);
     return rc;
+}
+
+void manifest_seen_here(struct manifest_seen *seen, const struct repo *repo)
+{
+    (void)snprintf(seen->where, sizeof seen->where, "%.64s/%llu", repo->where.cluster,
+                   (unsigned long long)repo->where.system_id);
+}
+
+void manifest_heads_here(struct manifest_heads *h, const struct repo *repo)
+{
+    struct manifest_seen here;
+    size_t kept = 0;
+
+    manifest_seen_here(&here, repo);
+    for (size_t i = 0; i < h->n; i++)
+        if (strcmp(h->v[i].where, here.where) == 0 || h->v[i].where[0] == '\0')
+            h->v[kept++] = h->v[i];
+    h->n = kept;
 }
 
 int manifest_heads_keep(const char *state_dir, const struct manifest_seen *seen, struct err *e)
@@ -245,16 +282,13 @@ int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct obje
 }
 
 const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *known,
-                                                   const struct manifest_heads *found,
-                                                   const uint8_t mine[MANIFEST_WRITER])
+                                                   const struct manifest_heads *found)
 {
     for (size_t i = 0; i < known->n; i++) {
-        const struct manifest_seen *k = &known->v[i];
-        const struct manifest_seen *seen = find(found, k->writer);
+        const struct manifest_seen *seen = find(found, known->v[i].writer);
 
-        if (seen != NULL ? seen->sequence < k->sequence
-                         : memcmp(k->writer, mine, MANIFEST_WRITER) == 0)
-            return k;
+        if (seen == NULL || seen->sequence < known->v[i].sequence)
+            return &known->v[i];
     }
     return NULL;
 }
@@ -291,6 +325,7 @@ int manifest_chain_published(const struct manifest_head *head, struct repo *repo
     if (state_dir == NULL)
         return 0;
     memcpy(seen.writer, head->writer, sizeof seen.writer);
+    manifest_seen_here(&seen, repo);
     if (manifest_chain_digest(repo, name, seen.digest, e) != 0)
         return -1;
     return manifest_heads_keep(state_dir, &seen, e);

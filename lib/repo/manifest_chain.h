@@ -15,7 +15,7 @@
 #include "repo/manifest.h"
 #include "repo/repo.h"
 
-enum { MANIFEST_HEADS_MAX = 4096 };
+enum { MANIFEST_HEADS_MAX = 4096, MANIFEST_WHERE_MAX = 96 };
 
 struct manifest_seen {
     uint8_t writer[MANIFEST_WRITER];
@@ -24,6 +24,7 @@ struct manifest_seen {
     enum object_kind kind;           /* and which record it is: manifest, dump or expire record; */
     char job[FRAME_NAME_MAX + 1];    /* of a dump */
     char label[MANIFEST_LABEL_MAX];  /* "" in the host's file, and when the record was removed */
+    char where[MANIFEST_WHERE_MAX];  /* its lineage, `cluster/system id`; "" when not known */
 };
 
 VEC_DECLARE(manifest_heads, struct manifest_seen);
@@ -45,6 +46,10 @@ int manifest_chain_digest(struct repo *repo, const struct store_name *name,
 /* `heads` of a state directory; nothing there is an empty list. */
 int manifest_heads_load(struct manifest_heads *h, const char *state_dir, struct err *e)
     __attribute__((warn_unused_result));
+/* Leaves out those of other lineages. */
+void manifest_heads_here(struct manifest_heads *h, const struct repo *repo);
+/* Fills in the lineage. */
+void manifest_seen_here(struct manifest_seen *seen, const struct repo *repo);
 /* Takes one in when it is newer than what is there, and writes the file (not flushed). */
 int manifest_heads_keep(const char *state_dir, const struct manifest_seen *seen, struct err *e)
     __attribute__((warn_unused_result));
@@ -55,11 +60,9 @@ int manifest_heads_scan(struct manifest_heads *h, struct repo *repo, struct obje
                         struct err *e) __attribute__((warn_unused_result));
 
 /* The first head that this host knows and the repository shows in an older state, or not at all;
- * NULL: none.  A host keeps the heads of all lineages that it writes in one file; a writer that is
- * not found at all is another lineage's, unless it is `mine`. */
+ * NULL: none.  known holds this lineage's heads only: see manifest_heads_here. */
 const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *known,
-                                                   const struct manifest_heads *found,
-                                                   const uint8_t mine[MANIFEST_WRITER]);
+                                                   const struct manifest_heads *found);
 
 /* Fills writer, sequence and digest of the next record: from what the host knows, else from the
  * repository.  state_dir may be NULL. */

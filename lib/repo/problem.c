@@ -46,6 +46,7 @@ bool problem_is_damage(const struct problem *p)
     case PROBLEM_LINEAGE:
     case PROBLEM_NO_PACK:
     case PROBLEM_GONE:
+    case PROBLEM_HEAD:
     case PROBLEM_BACKUP:
     case PROBLEM_RECIPIENT:
     case PROBLEM_LATER:
@@ -72,6 +73,7 @@ const char *problem_word(enum problem_kind kind)
         [PROBLEM_LINEAGE] = "lineage",
         [PROBLEM_NO_PACK] = "missing-pack",
         [PROBLEM_GONE] = "gone",
+        [PROBLEM_HEAD] = "rolled-back",
         [PROBLEM_BACKUP] = "backup",
         [PROBLEM_RECIPIENT] = "recipient",
         [PROBLEM_LATER] = "later-recipient",
@@ -360,6 +362,7 @@ static void explain(const struct problem *p, const struct coverage *c, char out[
         return;
     case PROBLEM_NO_PACK: /* told with their consequence */
     case PROBLEM_GONE:
+    case PROBLEM_HEAD:
     case PROBLEM_BACKUP:
     case PROBLEM_RECIPIENT:
     case PROBLEM_LATER:

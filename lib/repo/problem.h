@@ -39,6 +39,7 @@ enum problem_kind {
     PROBLEM_LINEAGE,      /* a lineage that cannot be read at all */
     PROBLEM_NO_PACK,      /* a pack that a base backup needs is missing */
     PROBLEM_GONE,         /* objects were there and vanished, though no expire record says why */
+    PROBLEM_HEAD,         /* the newest record is older than one that this host has seen */
     PROBLEM_BACKUP,       /* a base backup that cannot be restored whole, or not by itself */
     PROBLEM_RECIPIENT,    /* an object that not all recipients can open */
     PROBLEM_LATER,        /* note: one that recipients cannot open who were added later */

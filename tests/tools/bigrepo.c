@@ -72,6 +72,17 @@ static int64_t minute(unsigned i)
     return first_time + (int64_t)i * 60 * 1000000;
 }
 
+/* A list of running transactions: none runs. */
+static void make_running(struct maker *m, uint32_t next)
+{
+    uint8_t b[24] = {0};
+
+    put_u32(b + 12, next);
+    put_u32(b + 16, next);
+    put_u32(b + 20, next - 1);
+    (void)make_record(m, 8, 0x10, 0, b, sizeof b);
+}
+
 /* Puts the maker's first segment and goes on to the next. */
 static void put_segment(struct maker *m, uint64_t segno)
 {
@@ -94,7 +105,7 @@ static void put_segment(struct maker *m, uint64_t segno)
 
 static void make_segment(struct maker *m, unsigned i)
 {
-    (void)make_filler(m, 64);
+    make_running(m, 1000 + 2 * i);
     (void)make_end(m, 0x00, 1000 + 2 * i, minute(i) + 30 * 1000000, NULL, 0, NULL, 0);
     if (i % FULL_EVERY != FULL_EVERY - 1) {
         make_switch(m);
@@ -118,12 +129,21 @@ static void put_backup(const struct maker *m, unsigned i, lsn_t start, lsn_t sto
                                 .data_checksums = true};
     uint8_t random[3] = {(uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i};
     static uint64_t sequence;
+    char text[512];
     char label[MANIFEST_LABEL_MAX];
     struct err e = {0};
 
     p.head.sequence = ++sequence;
     manifest_label(label, m->tli, start, random);
+    snprintf(
+        text, sizeof text,
+        "START WAL LOCATION: %X/%X (file x)\nCHECKPOINT LOCATION: %X/%X\nBACKUP METHOD: streamed\n"
+        "BACKUP FROM: primary\nSTART TIME: 2026-08-01 00:00:00 UTC\nLABEL: x\n"
+        "START TIMELINE: %u\n",
+        (unsigned)(start >> 32), (unsigned)start, (unsigned)(start >> 32), (unsigned)start,
+        (unsigned)m->tli);
     if (manifest_begin(&w, &repo, label, m->tli, start, &e) != 0 ||
+        manifest_text(&w, MANIFEST_LABEL, text, strlen(text), &e) != 0 ||
         manifest_file(&w, "PG_VERSION", 0, 0600, p.start_time, &e) != 0 ||
         manifest_file_end(&w, 0, 0, 0, &e) != 0 || manifest_finish(&w, &p, &e) != 0)
         die(label, &e);
