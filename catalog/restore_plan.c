@@ -45,9 +45,8 @@ int restore_heads(struct restore *r, struct err *e)
     } else if (rc == 0 && h.state == HEADS_GOOD) {
         (void)heads_keep(&h, &r->repo, r->s->state_dir, &why); /* it is not what was asked for */
     } else if (rc == 0) {
-        msg_detail(r->m,
-                   "this host has never seen this repository, so nobody can say here whether "
-                   "it is in its newest state; \"walden list --heads\" prints what to compare");
+        msg_note(r->m, "this host has never seen this repository, so nobody can say here whether "
+                       "it is in its newest state; \"walden list --heads\" prints what to compare");
         if (h.state == HEADS_NEW)
             (void)heads_keep(&h, &r->repo, r->s->state_dir, &why); /* likewise */
     }

@@ -101,58 +101,66 @@ static int put_scale(const struct axis *a, struct buf *out, struct err *e)
     return buf_fmt(out, e, "\n%*s%s%*s\n", LABEL, "", from, pad, to);
 }
 
+/* 1: the timeline has no window and is left out. */
+static int put_timeline(const struct window_lineage *x, tli_t tli, const struct axis *a,
+                        const struct window_look *look, struct buf *out, struct err *e)
+{
+    uint8_t row[BAR_MAX] = {CELL_NONE};
+    char label[16];
+    bool any = false;
+
+    for (size_t k = 0; k < x->w.list.n; k++) {
+        const struct window *w = &x->w.list.v[k];
+
+        if (w->tli != tli)
+            continue;
+        any = true;
+        fill(row, a, w->start_time, w->end_time > w->start_time ? w->end_time : w->start_time,
+             CELL_GOOD);
+    }
+    for (size_t k = 0; k < x->w.gaps.n; k++) {
+        const struct window_gap *g = &x->w.gaps.v[k];
+
+        if (g->tli == tli && g->from_time != COVERAGE_NO_TIME)
+            fill(row, a, g->from_time, g->is_open ? a->to : g->to_time,
+                 window_is_trouble(g) ? CELL_BROKEN : CELL_GAP);
+    }
+    if (!any)
+        return 1;
+    (void)snprintf(label, sizeof label, "TL %u", (unsigned)tli);
+    return put_row(label, row, a, look, tli == x->w.latest ? "> now" : "", out, e);
+}
+
+static int put_backups(const struct window_lineage *x, const struct axis *a,
+                       const struct window_look *look, struct buf *out, struct err *e)
+{
+    uint8_t row[BAR_MAX] = {CELL_NONE};
+
+    for (size_t k = 0; k < x->v.in.backups.n; k++) {
+        const struct plan_backup *b = &x->v.in.backups.v[k];
+
+        if (b->stop_time >= a->from)
+            fill(row, a, b->stop_time, b->stop_time, b->damaged ? CELL_BAD_BACKUP : CELL_BACKUP);
+    }
+    return put_row("full", row, a, look, "", out, e);
+}
+
 int window_picture(const struct window_lineage *x, const struct window_look *look, struct buf *out,
                    struct err *e)
 {
     const struct plan_lines *lines = &x->v.in.lines;
-    uint8_t row[BAR_MAX];
     struct axis a;
-    size_t shown = 0;
 
     if (!make_axis(&a, x, look->width - LABEL - MARGIN))
         return 0;
     if (put_scale(&a, out, e) != 0)
         return -1;
     /* Of very many timelines the newest. */
-    for (size_t i = lines->n > BARS_MAX ? lines->n - BARS_MAX : 0; i < lines->n; i++) {
-        tli_t tli = lines->v[i].tli;
-        char label[16];
-        bool any = false;
-
-        memset(row, CELL_NONE, sizeof row);
-        for (size_t k = 0; k < x->w.list.n; k++) {
-            const struct window *w = &x->w.list.v[k];
-
-            if (w->tli != tli)
-                continue;
-            any = true;
-            fill(row, &a, w->start_time, w->end_time > w->start_time ? w->end_time : w->start_time,
-                 CELL_GOOD);
-        }
-        for (size_t k = 0; k < x->w.gaps.n; k++) {
-            const struct window_gap *g = &x->w.gaps.v[k];
-
-            if (g->tli == tli && g->from_time != COVERAGE_NO_TIME)
-                fill(row, &a, g->from_time, g->is_open ? a.to : g->to_time,
-                     window_is_trouble(g) ? CELL_BROKEN : CELL_GAP);
-        }
-        if (!any)
-            continue;
-        shown++;
-        (void)snprintf(label, sizeof label, "TL %u", (unsigned)tli);
-        if (put_row(label, row, &a, look, tli == x->w.latest ? "> now" : "", out, e) != 0)
+    for (size_t i = lines->n > BARS_MAX ? lines->n - BARS_MAX : 0; i < lines->n; i++)
+        if (put_timeline(x, lines->v[i].tli, &a, look, out, e) < 0)
             return -1;
-    }
-    memset(row, CELL_NONE, sizeof row);
-    for (size_t k = 0; k < x->v.in.backups.n; k++) {
-        const struct plan_backup *b = &x->v.in.backups.v[k];
-
-        if (b->stop_time >= a.from)
-            fill(row, &a, b->stop_time, b->stop_time,
-                 x->l->backups.items.n > 0 && b->damaged ? CELL_BAD_BACKUP : CELL_BACKUP);
-    }
-    if (shown > 0 && put_row("full", row, &a, look, "", out, e) != 0)
+    if (put_backups(x, &a, look, out, e) != 0)
         return -1;
-    return buf_fmt(out, e, "%*s%s restorable   ! not restorable   F backup\n", LABEL, "",
-                   look->ascii ? "#" : "\u2588");
+    return buf_fmt(out, e, "%*s%s restorable   ! not restorable   F backup   x unusable\n", LABEL,
+                   "", look->ascii ? "#" : "\u2588");
 }

@@ -109,23 +109,38 @@ size_t index_encode(uint8_t out[INDEX_RECORD_MAX], const struct index_seed *seed
     return len;
 }
 
-bool index_decode(struct index_record *r, const struct index_seed *seed, const uint8_t *p,
-                  size_t left)
+/* A whole record, by its frame: its length, or 0. */
+static size_t frame_length(const struct index_seed *seed, const uint8_t *p, size_t left)
 {
-    size_t n = INDEX_HEAD;
     size_t len;
 
     if (left < INDEX_HEAD + 3 + END_BYTES || memcmp(p, magic, sizeof magic) != 0)
-        return false;
+        return 0;
     len = get_u16(p + 4);
-    if (len > left || len > INDEX_RECORD_MAX || len < INDEX_HEAD + 3 + END_BYTES)
-        return false;
-    *r = (struct index_record){.kind = (enum object_kind)p[6], .flags = p[7], .len = len};
-    if (r->kind < KIND_SEGMENT || r->kind > KIND_LAST ||
-        (r->flags & ~(unsigned)(INDEX_CHAINED | INDEX_IS_SIGNED | INDEX_REVOKED)) != 0 ||
-        (r->flags & (INDEX_CHAINED | INDEX_IS_SIGNED)) == INDEX_IS_SIGNED ||
+    if (len > left || len > INDEX_RECORD_MAX || len < INDEX_HEAD + 3 + END_BYTES ||
         get_u16(p + len - END_BYTES) != len ||
         get_u32(p + len - 4) != crc32c_extend(seed->crc, p, len - 4))
+        return 0;
+    return len;
+}
+
+static bool is_sensible(enum object_kind kind, unsigned flags)
+{
+    return kind >= KIND_SEGMENT && kind <= KIND_LAST &&
+           (flags & ~(unsigned)(INDEX_CHAINED | INDEX_IS_SIGNED | INDEX_REVOKED)) == 0 &&
+           (flags & (INDEX_CHAINED | INDEX_IS_SIGNED)) != INDEX_IS_SIGNED;
+}
+
+bool index_decode(struct index_record *r, const struct index_seed *seed, const uint8_t *p,
+                  size_t left)
+{
+    size_t len = frame_length(seed, p, left);
+    size_t n = INDEX_HEAD;
+
+    if (len == 0)
+        return false;
+    *r = (struct index_record){.kind = (enum object_kind)p[6], .flags = p[7], .len = len};
+    if (!is_sensible(r->kind, r->flags))
         return false;
     r->size = get_u64(p + 8);
     r->stamp = get_u64(p + 16);

@@ -289,6 +289,29 @@ static int ask(struct plan *p, const struct plan_input *in, const struct plan_se
     return 0;
 }
 
+/* Is it left out before it is tried? */
+static bool is_out(const struct plan_target *t, const struct plan_backup *b, bool found,
+                   struct plan_judged *j)
+{
+    if (t->backup != NULL && strcmp(t->backup, b->label) != 0)
+        j->why = PLAN_UNWANTED;
+    else if (found)
+        j->why = PLAN_OLDER;
+    else
+        return false;
+    return true;
+}
+
+static void take_reason(struct plan *p, const struct plan_judged *j)
+{
+    if (p->why != PLAN_CHOSEN && !tells_more(j->why, p->why))
+        return;
+    p->why = j->why;
+    p->at = j->at;
+    p->at_tli = j->tli;
+    p->at_segno = j->segno;
+}
+
 static int try_all(struct plan *p, const struct plan_input *in, const struct plan_target *t,
                    bool *done, struct err *e)
 {
@@ -303,12 +326,8 @@ static int try_all(struct plan *p, const struct plan_input *in, const struct pla
         tli_t missing = 0;
 
         done[i] = true;
-        if (found || (t->backup != NULL && strcmp(t->backup, b->label) != 0)) {
-            j->why = found ? PLAN_OLDER : PLAN_UNWANTED;
-            if (t->backup != NULL && strcmp(t->backup, b->label) != 0)
-                j->why = PLAN_UNWANTED;
+        if (is_out(t, b, found, j))
             continue;
-        }
         if (t->current) {
             int rc = plan_path(in, b->start_tli, &p->parts, &missing, e);
 
@@ -336,12 +355,7 @@ static int try_all(struct plan *p, const struct plan_input *in, const struct pla
             trial.detail = keep_near(p, &trial, i);
         if (trial.detail != NULL)
             return ask(p, in, trial.detail, 0);
-        if (p->why == PLAN_CHOSEN || tells_more(j->why, p->why)) {
-            p->why = j->why;
-            p->at = j->at;
-            p->at_tli = j->tli;
-            p->at_segno = j->segno;
-        }
+        take_reason(p, j);
     }
     return 0;
 }

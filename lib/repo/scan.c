@@ -340,24 +340,29 @@ static int remember(struct run *run, const struct store_name *at, const struct s
     return index_add(&run->index, &record, e);
 }
 
-/* Of an object that is open: to whom it is sealed, its summary and, with `deep`, its content.
- * 0, SCAN_DIFFERS, -1. */
-static int look_inside(struct run *run, const char *leaf, const struct scan_object *object,
-                       uint8_t **meta, struct wal_branches *branches, struct err *e)
-{
-    const struct walname *name = object->name;
-
-    if (check_addressed(run, name, leaf, &run->reader->head, &run->reader->keys, e) != 0 ||
-        unlock(run, e) != 0 || read_summary(run, name, meta, branches, e) != 0 ||
-        check_place(run, name, e) != 0)
-        return -1;
-    if (run->how->deep == NULL || !is_chosen(run, name->tli))
-        return 0;
-    return run->how->deep(run->how->arg, object, &run->summary, e);
-}
-
 /* Answers of look. */
 enum { LOOK_GONE = 1, LOOK_LOST = 2 };
+
+/* The object is open. */
+static int look_inside(struct run *run, const struct walname *name, const struct store_name *at,
+                       const struct store_object *o, uint8_t **meta, struct wal_branches *branches,
+                       struct err *e)
+{
+    struct scan_object object = {.name = name, .reader = run->reader, .branches = branches};
+    int rc = check_addressed(run, name, at->name, &run->reader->head, &run->reader->keys, e);
+
+    if (rc == 0)
+        rc = unlock(run, e);
+    if (rc == 0)
+        rc = read_summary(run, name, meta, branches, e);
+    if (rc == 0)
+        rc = check_place(run, name, e);
+    if (at->kind == KIND_SEGMENT || at->kind == KIND_PARTIAL)
+        object.facts = &run->summary.facts;
+    if (rc == 0 && run->how->deep != NULL && is_chosen(run, name->tli))
+        rc = run->how->deep(run->how->arg, &object, &run->summary, e);
+    return rc == 0 ? remember(run, at, o, true, e) : rc;
+}
 
 /*
  * Opens an object, reads its summary and, with `deep`, its content.  0: run->summary is filled,
@@ -367,9 +372,8 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
                 struct wal_branches *branches, struct err *e)
 {
     struct object_want want = {.name = leaf, .system_id = run->repo->where.system_id};
-    struct walname name;
-    struct scan_object object = {.reader = run->reader, .name = &name, .branches = branches};
     struct store_name at;
+    struct walname name;
     struct store_object o;
     struct err quiet = {0};
     int rc;
@@ -390,11 +394,7 @@ static int look(struct run *run, const char *leaf, uint64_t *stored, uint8_t **m
     (void)index_find(&run->index, at.kind, leaf, o.source.size, o.stamp); /* it is there */
     rc = object_open(run->reader, &o.source, &run->repo->trust, &want, e);
     if (rc == 0) {
-        object.facts =
-            at.kind == KIND_SEGMENT || at.kind == KIND_PARTIAL ? &run->summary.facts : NULL;
-        rc = look_inside(run, leaf, &object, meta, branches, e);
-        if (rc == 0)
-            rc = remember(run, &at, &o, true, e);
+        rc = look_inside(run, &name, &at, &o, meta, branches, e);
         object_close(run->reader);
     }
     if (rc != 0 && run->how->deep != NULL && e->code == ERR_DAMAGED &&

@@ -228,6 +228,29 @@ static void archive_end(const struct making *m, lsn_t *end, int64_t *time)
     }
 }
 
+/* What comes behind a gap begins, for a time, with the first commit there: a backup that holds it
+ * cannot stop before it.  (Where the window begins exactly, only records tell.) */
+static int64_t gap_end(const struct making *m, const struct window_gap *gap, int64_t start)
+{
+    uint64_t stop = walname_segno_of(gap->to, m->in->segsize);
+
+    for (uint64_t segno = walname_segno_of(gap->from, m->in->segsize); segno <= stop; segno++) {
+        tli_t tli = plan_owner(m->in, &m->parts, segno)->tli;
+        size_t i = plan_place(m->in, tli, segno);
+        const struct plan_segment *s = &m->in->segments.v[i];
+
+        if (i == m->in->segments.n || s->tli != tli || s->segno > stop)
+            continue;
+        if (s->segno > segno) { /* over what is missing */
+            segno = s->segno - 1;
+            continue;
+        }
+        if (s->first_commit != COVERAGE_NO_TIME && s->first_commit > gap->from_time)
+            return s->first_commit < start ? s->first_commit : start;
+    }
+    return start;
+}
+
 static int add_gaps(struct making *m, struct err *e)
 {
     const struct windows *w = m->w;
@@ -252,6 +275,8 @@ static int add_gaps(struct making *m, struct err *e)
             break;
         if (gap.to < gap.from)
             gap.to = gap.from;
+        if (next != NULL)
+            gap.to_time = gap_end(m, &gap, next->start_time);
         if (gap.is_open && gap.to_time != COVERAGE_NO_TIME && gap.to_time <= gap.from_time)
             gap.to_time = COVERAGE_NO_TIME;
         if (window_gaps_push(&m->w->gaps, gap, e) != 0)

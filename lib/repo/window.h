@@ -35,7 +35,8 @@ struct window_gap {
     lsn_t from;
     lsn_t to;          /* where the next window begins; without one, where the archive ends */
     int64_t from_time; /* the last commit before, or COVERAGE_NO_TIME */
-    int64_t to_time;   /* of `to`, or of the last commit behind it; COVERAGE_NO_TIME: not known */
+    int64_t to_time;   /* the first commit behind it that the next window's backups hold, or where
+                          that begins; without one, the last commit; COVERAGE_NO_TIME: not known */
     bool is_open;      /* no later backup covers the WAL behind it */
     enum plan_why why;
     tli_t at_tli;

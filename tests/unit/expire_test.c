@@ -113,7 +113,7 @@ static bool is_rolled_back(void)
         if (manifest_heads_scan(&found, &kit.repo, kit.scratch, &e) == 0) {
             back = false;
             for (size_t i = 0; i < known.n; i++)
-                back = back || manifest_heads_missing(&known, &found, known.v[i].writer) != NULL;
+                back = back || manifest_heads_missing(&known, &found) != NULL;
         }
         manifest_heads_fini(&found);
     }
