@@ -34,9 +34,13 @@ static const struct opt_program program = {
     .name = "walden",
     .operands = "COMMAND [ARGUMENT]...",
     .summary = "PostgreSQL archiving and point-in-time recovery: the catalog.",
-    .examples = "walden init --repo /srv/backup --apply\n"
-                "walden key check\n"
-                "walden init --help\n",
+    .examples = "walden init --repo /srv/backup --apply      then restart the server\n"
+                "walden backup\n"
+                "walden check                                is all well?\n"
+                "walden window                               until when can I go back?\n"
+                "walden find --drop orders                   what happened to it, and when?\n"
+                "walden restore -D /srv/copy --before-drop orders --start\n"
+                "walden restore --help                       more of one command\n",
     .exits = COMMAND_EXITS,
     .args_min = 1,
     .args_max = OPT_ARGS_MAX,

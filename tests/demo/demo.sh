@@ -129,8 +129,8 @@ cat <<END
   10. With Walden no server opens over it.
 
    Next, on a server of your own, as the user it runs as:
-       walden init --repo /mnt/backup/walden --apply
-       walden backup
-       walden check
+       walden init --repo /mnt/backup/walden --config ~/walden.conf --apply
+       walden backup --config ~/walden.conf
+       walden check --config ~/walden.conf
 END
 [ ! -t 1 ] || say "" "($((SECONDS - began)) seconds; nothing is left behind)"
