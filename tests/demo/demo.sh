@@ -72,15 +72,14 @@ for batch in 0 1 2 3; do
     segment=$(take_orders $batch) || die "nothing is archived: $(tail -n 3 "$(pg_log shop)")"
     [ $batch != 2 ] || lost=$segment
 done
+kill "$load"
+wait "$load" 2>/dev/null
 had=$(orders "$(pg_data shop)")
 say "orders now has $had. The backup was taken before the first."
 
 step "3. The accident"
 say "shop=# DROP TABLE orders;"
 pg_sql shop "drop table orders"
-sleep 1
-kill "$load"
-wait "$load" 2>/dev/null
 pg_switch shop >/dev/null || die "nothing is archived"
 try 0 walden find --drop orders
 

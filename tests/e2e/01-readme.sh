@@ -52,7 +52,7 @@ chown() { [[ $1 =~ ^[0-9]+:[0-9]+$ ]] && [ -e "$2" ]; }
 make() {
     command make -n -C "$ROOT" "$@" DESTDIR="$M/usr" >"$M/make" 2>&1 || { cat "$M/make"; return 1; }
     [ "${1-}" = install ] || return 0
-    grep -E '^(install -d|install -m 755|ln -sfn walden )' "$M/make" >"$M/make.install"
+    grep -E "^(install -d|install -m 755|ln -sfn walden $M/usr)" "$M/make" >"$M/make.install"
     (cd "$ROOT" && eval "$(sed "s| build/bin/| $TEST_BIN/|g" "$M/make.install")")
 }
 scp() { cp "${@:1:$#-1}" "$M/pi/"; }
@@ -89,7 +89,7 @@ ok '  and start the demo' grep -q 'tests/demo/demo.sh' <(make -n -C "$ROOT" demo
 exits 0 'the set-up on a host' block 2
 is "$(readme block sh 2 | wc -l)" 4 '  is four steps'
 ok '  the programs are installed' test -x "$M/usr/usr/local/bin/walden-archive" -a -x "$M/usr/usr/local/bin/walden-basebackup"
-is "$(find "$M/mnt/backup/walden" -path '*/backup/*' -type f ! -name '.*' | wc -l)" 1 '  and there is a backup'
+is "$(find "$M"/mnt/backup/walden/main/*/backup -type f ! -name '.*' | wc -l)" 1 '  and there is a backup'
 pg_sql host 'create table orders as select g as id from generate_series(1, 500) g' || bail 'no table'
 exits 0 'from then on: backup, expire, check, doctor' block 3
 unlike "$OUT" '^CRITICAL' '  all is well'
@@ -106,7 +106,7 @@ export DB_DATA DB_PORT
 exits 0 'the commands for compose' block 4
 like "$(pg_sql db 'show archive_command')" "^$M/walden/walden-archive .*--config $M/backup/walden.conf" \
     '  archive with the mounted program'
-is "$(find "$M/backup/repo" -path '*/backup/*' -type f ! -name '.*' | wc -l)" 1 '  and there is a backup'
+is "$(find "$M"/backup/repo/main/*/backup -type f ! -name '.*' | wc -l)" 1 '  and there is a backup'
 pg_stop db
 
 # ---- Raspberry Pi -------------------------------------------------------------------------------
