@@ -38,6 +38,7 @@ psql_of() {
     "$(pg_prog psql)" -XAtq -h "$(sed -n 5p "$1/postmaster.pid")" -p "$(sed -n 4p "$1/postmaster.pid")" \
         -U postgres -d postgres -c "$2"
 }
+no_clients() { [ "$(pg_sql shop "select count(*) from pg_stat_activity where application_name = 'pgbench'")" = 0 ]; }
 take_orders() { # BATCH: a thousand of them; prints the segment they are in
     pg_sql shop "insert into orders select n, n % 97 * 100 + 50 from generate_series($1 * 1000 + 1, $1 * 1000 + 1000) n" &&
         pg_switch shop
@@ -61,7 +62,7 @@ step "2. A base backup while clients write, then more work"
 pg_sql shop "create table orders (id int primary key, cents int)" &&
     pg_sql shop "create table visits (at timestamptz default now())" || die "no tables"
 echo "insert into visits default values" >"$SCRATCH/load.sql"
-pg_env shop "$(pg_prog pgbench)" -n -c 2 -R 200 -T 300 -f "$SCRATCH/load.sql" >"$SCRATCH/load.log" 2>&1 &
+pg_env shop exec "$(pg_prog pgbench)" -n -c 2 -R 200 -T 300 -f "$SCRATCH/load.sql" >"$SCRATCH/load.log" 2>&1 &
 load=$!
 sleep 1
 try 0 walden backup --fast
@@ -74,6 +75,7 @@ for batch in 0 1 2 3; do
 done
 kill "$load"
 wait "$load" 2>/dev/null
+wait_for 10 no_clients || die "the clients do not end"
 had=$(orders "$(pg_data shop)")
 say "orders now has $had. The backup was taken before the first."
 

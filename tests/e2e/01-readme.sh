@@ -37,7 +37,7 @@ server() { # NAME
     pg_start "$1" || bail 'the server does not start'
 }
 server host
-export M ROOT PG_CTL
+export M ROOT TEST_BIN PG_CTL
 PG_CTL=$(pg_bin $MAJOR)/pg_ctl
 HOST_DATA=$(pg_data host)
 export HOST_DATA
@@ -53,7 +53,8 @@ make() {
     command make -n -C "$ROOT" "$@" DESTDIR="$M/usr" >"$M/make" 2>&1 || { cat "$M/make"; return 1; }
     [ "${1-}" = install ] || return 0
     grep -E "^(install -d|install -m 755|ln -sfn walden $M/usr)" "$M/make" >"$M/make.install"
-    (cd "$ROOT" && eval "$(sed "s| build/bin/| $TEST_BIN/|g" "$M/make.install")")
+    sed -i "s| build/bin/| $TEST_BIN/|g" "$M/make.install"
+    bash -e "$M/make.install"
 }
 scp() { cp "${@:1:$#-1}" "$M/pi/"; }
 ssh() { shift; (cd "$M/pi" && "${@//\/usr\/local/$M\/pi}"); }

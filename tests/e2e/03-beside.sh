@@ -28,8 +28,12 @@ pg_sql live 'create table t as select g from generate_series(1, 1000) g' || bail
 pg_switch live >/dev/null || bail 'nothing is archived'
 pg_sql live 'checkpoint'
 
-# What must stay: content of all files but pg_stat*, settings, processes, archive, sockets.
-files() { (cd "$(pg_data live)" && find . -type f ! -path './pg_stat*' ! -path './pg_wal/*' -print0 | sort -z | xargs -0 sha256sum); }
+# What must stay: content of all files (but pg_stat* and the file that is its shared memory), settings,
+# processes, archive.
+files() {
+    (cd "$(pg_data live)" && find . -type f ! -path './pg_stat*' ! -path './pg_dynshmem/*' ! -path './pg_wal/*' -print0 |
+        sort -z | xargs -0 sha256sum)
+}
 wal() { (cd "$(pg_data live)/pg_wal" && find . -type f ! -path '*/archive_status/*' -printf '%P\n' | sort); }
 settings() { pg_sql live 'select name, setting, source, sourcefile, pending_restart from pg_settings order by 1'; }
 processes() { pg_sql live "select pid, backend_start, backend_type from pg_stat_activity where backend_type <> 'client backend' order by 1"; }
