@@ -23,7 +23,7 @@ die() {
     exit 1
 }
 # The scratch directory is /demo in what is shown, so that lines are as long as on a real host.
-shorten() { sed "s|$SCRATCH|/demo|g; s|$SOCKETS|/demo|g; s|$TEST_BIN/||g; s|$WALDEN_PG_BIN/||g"; }
+shorten() { sed "s|$SCRATCH|/demo|g; s|/tmp/walden-run|/demo/walden-run|g; s|$SOCKETS|/demo|g; s|$TEST_BIN/||g; s|$WALDEN_PG_BIN/||g"; }
 # try STATUS COMMAND...: shows it, runs it beside the server, and ends the demo on another status.
 try() {
     local want=$1 got=0
@@ -88,6 +88,9 @@ try 0 walden find --drop orders
 step "4. Back to the moment just before it, beside the running server"
 try 0 walden restore -D "$SCRATCH/back" --before-drop orders --start
 at_exit "'$(pg_bin $MAJOR)/pg_ctl' -D '$SCRATCH/back' -m immediate stop >/dev/null 2>&1 || true"
+# Its socket's directory: below /tmp where the scratch directory has too long a path.
+run=$(sed -n 5p "$SCRATCH/back/postmaster.pid")
+[[ ${run##*/} != walden-run.* ]] || at_exit "rm -rf '$run'"
 has=$(orders "$SCRATCH/back")
 say "orders had $had."
 say "orders has $has, in the copy."

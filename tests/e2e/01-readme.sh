@@ -17,6 +17,7 @@ M=$SCRATCH/machine
 
 # ---- the transcript -----------------------------------------------------------------------------
 
+touch "$SCRATCH/start"
 TEST_MAJORS=$MAJOR exits 0 'the demo runs' env WALDEN_TEST_TMP="$SCRATCH" "$ROOT/tests/demo/demo.sh"
 readme words <<<"$OUT" >"$SCRATCH/now"
 readme transcript | readme words >"$SCRATCH/then"
@@ -24,7 +25,8 @@ is "$(diff "$SCRATCH/then" "$SCRATCH/now")" '' \
     'README.md has what it prints (tests/demo/transcript puts it there)'
 isnt "$(readme transcript | sed 's/has 4000 rows/has 3999 rows/' | readme words | diff - "$SCRATCH/now")" '' \
     'one row less would be seen'
-is "$(find "$SCRATCH" -maxdepth 1 -name 'demo.*')" '' 'the demo leaves nothing'
+is "$(find "$SCRATCH" -maxdepth 1 -name 'demo.*'; find /tmp -maxdepth 1 -user "$(id -u)" -name 'walden-run.*' -newer "$SCRATCH/start")" '' \
+    'the demo leaves nothing'
 
 # ---- a machine for the commands -----------------------------------------------------------------
 
@@ -116,14 +118,18 @@ mkdir -p "$M/pi/bin"
 exits 0 'the commands for a Pi' block 5
 ok '  install the programs' "$M/pi/bin/walden" --version
 
+run=
+
 # ---- recovery -----------------------------------------------------------------------------------
 
 pg_switch host >/dev/null
 pg_sql host 'drop table orders' || bail 'no accident'
 sleep 1
 pg_switch host >/dev/null || bail 'nothing is archived'
+at_exit '[[ ${run##*/} != walden-run.* ]] || rm -rf "$run"'
 at_exit '"$PG_CTL" -D "$M/srv/copy" -s -m immediate stop >/dev/null 2>&1 || true'
 exits 0 'recovery under stress' block 6
+run=$(sed -n 5p "$M/srv/copy/postmaster.pid")
 is "$(readme block sh 6 | grep -c '# [1-5]\. ')" 5 '  is five lines'
 like "$OUT" '^proven +table public.orders' '  the table is there'
 is "$("$(pg_prog pg_restore)" -a -f - "$M/srv/orders.dump" 2>/dev/null | grep -cE '^[0-9]+$')" 500 '  and in the dump'

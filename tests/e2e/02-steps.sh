@@ -3,8 +3,6 @@
 # README.md, and nobody edits a file: postgresql.conf, pg_hba.conf and all others that were there
 # before keep every byte, but for the one that ALTER SYSTEM writes.  The backup is restored, with what
 # was written after it.
-#
-# also: dev
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -52,5 +50,7 @@ read_copy() {
     local file=$SCRATCH/copy/postmaster.pid
     [ -f "$file" ] && "$(pg_prog psql)" -XAtq -h "$(sed -n 5p "$file")" -p "$(sed -n 4p "$file")" -U postgres -d postgres -c "$1"
 }
+run=$(sed -n 5p "$SCRATCH/copy/postmaster.pid")
+[[ ${run##*/} != walden-run.* ]] || at_exit "rm -rf '$run'"
 is "$(read_copy 'select count(*) from later')" 300 'with what was written after the backup'
 done_testing
