@@ -211,6 +211,8 @@ static void verified(struct judge *j)
               swept);
 }
 
+#define REHEARSE "walden restore -D DIR --start"
+
 static void drilled(struct judge *j)
 {
     const struct judge_proof *p = &j->f->proof;
@@ -219,15 +221,15 @@ static void drilled(struct judge *j)
 
     judge_age(text, age);
     if (p->drill_failed != JUDGE_NEVER)
-        judge_say(j, "drills", JUDGE_CRITICAL, "walden list; walden drill",
+        judge_say(j, "drills", JUDGE_CRITICAL, "walden list; " REHEARSE,
                   "the newest restore drill failed");
     else if (p->drilled == JUDGE_NEVER)
-        judge_say(j, "drills", j->l->drill_age == 0 ? JUDGE_OK : JUDGE_WARNING, "walden drill",
-                  "no restore was ever rehearsed");
+        judge_say(j, "drills", j->l->drill_age == 0 ? JUDGE_OK : JUDGE_WARNING,
+                  j->l->drill_age == 0 ? NULL : REHEARSE, "no rehearsed restore is on record");
     else
         judge_say(j, "drills",
                   judge_against(age, j->l->drill_age) == JUDGE_OK ? JUDGE_OK : JUDGE_WARNING,
-                  judge_against(age, j->l->drill_age) == JUDGE_OK ? NULL : "walden drill",
+                  judge_against(age, j->l->drill_age) == JUDGE_OK ? NULL : REHEARSE,
                   "the last restore drill succeeded %s ago", text);
 }
 

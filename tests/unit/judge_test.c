@@ -142,6 +142,8 @@ static void test_each(void)
     IS_INT(on("drills"), JUDGE_CRITICAL, "a drill that failed");
     reset();
     f.proof.drilled = f.proof.verified = JUDGE_NEVER;
+    IS_INT(on("drills"), JUDGE_OK, "no drill, of which nobody asked");
+    l.drill_age = DAY;
     IS_INT(on("drills"), JUDGE_WARNING, "no drill");
     IS_INT(on("verified"), JUDGE_WARNING, "no verification");
     reset();
