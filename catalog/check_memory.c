@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/words.h"
 #include "check.h"
 #include "os/file.h"
 #include "os/proc.h"
@@ -14,7 +15,6 @@
 enum {
     FILE_MAX = 4096,
     NOTIFY_S = 30,
-    WORDS_MAX = 32,
     ENV_MAX = 256,
     SAMPLE_US =
         10 * 60 * 1000000 /* a WAL position is kept that long, so that a rate means something */
@@ -123,8 +123,8 @@ static int feed(struct os_proc *p, const char *text, int64_t deadline, struct er
     return os_proc_wait(p, deadline, e);
 }
 
-static void run(const struct check *c, const char *const *argv, const char *const *env,
-                const char *text, const struct msg *m)
+static void run(const char *const *argv, const char *const *env, const char *text,
+                const struct msg *m)
 {
     struct os_proc_spec spec = OS_PROC_SPEC_INIT;
     struct os_proc p = OS_PROC_INIT;
@@ -149,7 +149,6 @@ static void run(const struct check *c, const char *const *argv, const char *cons
                  p.exit_code);
     }
     os_proc_fini(&p);
-    (void)c;
 }
 
 extern char **environ;
@@ -159,22 +158,20 @@ void check_notify(const struct check *c, const char *text, const struct msg *m)
     static char state[64];
     static char before[64];
     static char cluster[128];
-    const char *argv[WORDS_MAX + 1] = {NULL};
+    struct words words;
+    struct err why = {0};
     const char *env[ENV_MAX + 4] = {NULL};
-    char words[1024];
-    size_t n = 0;
     size_t k = 0;
-    char *rest = NULL;
 
     /* The first check of all has nothing to compare with: it speaks up unless all is well. */
     if (c->settings->notify_command == NULL ||
         (c->before.known ? c->before.state == c->worst : c->worst == JUDGE_OK))
         return;
-    (void)snprintf(words, sizeof words, "%s", c->settings->notify_command);
-    for (char *w = strtok_r(words, " \t", &rest); w != NULL && n < WORDS_MAX;
-         w = strtok_r(NULL, " \t", &rest))
-        argv[n++] = w;
-    if (n == 0)
+    if (words_split(&words, c->settings->notify_command, WORDS_COMMAND, &why) != 0) {
+        msg_warn_err(m, &why);
+        return;
+    }
+    if (words.n == 0)
         return;
     (void)snprintf(state, sizeof state, "CHECK_STATE=%s", judge_word(c->worst));
     (void)snprintf(before, sizeof before, "CHECK_STATE_BEFORE=%s",
@@ -185,5 +182,5 @@ void check_notify(const struct check *c, const char *text, const struct msg *m)
     env[k++] = state;
     env[k++] = before;
     env[k] = cluster;
-    run(c, argv, env, text, m);
+    run(words.v, env, text, m);
 }

@@ -4,8 +4,7 @@
 
 #include "check.h"
 #include "object/secret.h"
-#include "os/host.h"
-#include "repo/manifest_chain.h"
+#include "repo/heads.h"
 #include "repo/verified.h"
 
 /* From PostgreSQL's days: what is looked at to tell how fast the repository grows. */
@@ -73,6 +72,10 @@ static void take_problems(struct judge_archive *a, const struct problems *p)
 
         if (problem_is_note(one))
             continue;
+        if (one->kind == PROBLEM_HEAD) { /* a question of its own */
+            copy(a->rolled_back, sizeof a->rolled_back, one->what);
+            continue;
+        }
         if (hole && a->holes++ == 0) {
             copy(a->hole, sizeof a->hole, one->name);
             copy(a->hole_then, sizeof a->hole_then, one->consequence);
@@ -168,43 +171,6 @@ static int read_proof(struct check *c, const struct survey_lineage *l, struct er
     return rc;
 }
 
-/* --- heads --- */
-
-static void compare_heads(struct check *c, struct manifest_heads *known,
-                          const struct manifest_heads *found)
-{
-    struct judge_archive *a = &c->facts.archive;
-    const struct manifest_seen *lacks;
-
-    manifest_heads_here(known, &c->survey.repo);
-    lacks = manifest_heads_missing(known, found);
-    if (lacks != NULL)
-        (void)snprintf(a->rolled_back, sizeof a->rolled_back,
-                       "record %llu of a writer, and what came after it",
-                       (unsigned long long)lacks->sequence);
-}
-
-static int read_heads(struct check *c, struct err *e)
-{
-    struct manifest_heads known;
-    struct manifest_heads found;
-    int rc;
-
-    c->facts.archive.host_forgets = c->settings->state_dir == NULL;
-    if (c->facts.archive.host_forgets)
-        return 0;
-    rc = manifest_heads_load(&known, c->settings->state_dir, e);
-    if (rc == 0) {
-        manifest_heads_here(&known, &c->survey.repo);
-        rc = manifest_heads_scan(&found, &c->survey.repo, &c->survey.reader, e);
-        if (rc == 0)
-            compare_heads(c, &known, &found);
-        manifest_heads_fini(&found);
-    }
-    manifest_heads_fini(&known);
-    return rc;
-}
-
 /* --- all --- */
 
 /* The lineage of this server: by its identifier, else the only one. */
@@ -278,7 +244,8 @@ static int read_lineage(struct check *c, struct survey_lineage *l, struct err *e
     take_backups(a, &l->backups);
     c->facts.repo.space.grows = growth(c, l);
     take_dumps(&c->facts.dumps, &l->dumps);
-    if (read_proof(c, l, e) != 0 || read_heads(c, e) != 0)
+    a->host_forgets = l->heads.state == HEADS_FORGETS;
+    if (read_proof(c, l, e) != 0)
         return -1;
     c->lineage = l;
     a->read = true;

@@ -43,6 +43,16 @@ static bool has_problem(const struct problems *p, tli_t tli)
     return false;
 }
 
+/* That the repository was rolled back is no finding about what was read. */
+static size_t count_heads(const struct problems *p)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->list.n; i++)
+        n += p->list.v[i].kind == PROBLEM_HEAD ? 1 : 0;
+    return n;
+}
+
 static int add_timelines(struct verified *v, const struct survey_lineage *l,
                          const struct verified_wals *read, struct err *e)
 {
@@ -82,7 +92,7 @@ int verify_record(struct verify_run *run, struct survey *s, struct survey_lineag
     v->end = os_real_us();
     v->objects = now.stored + now.content - before->stored - before->content;
     v->bytes = now.bytes - before->bytes;
-    v->damaged = problems_count(&l->scan.problems);
+    v->damaged = problems_count(&l->scan.problems) - count_heads(&l->scan.problems);
     v->level = VERIFIED_NONE;
     if (v->objects > 0)
         v->level = stored ? VERIFIED_STORED : VERIFIED_RECORDS;

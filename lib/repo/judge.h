@@ -101,7 +101,7 @@ struct judge_archive {
     int64_t backup_time; /* when the newest restorable one was finished */
     char backup[JUDGE_NAME_MAX];
     bool host_forgets;                /* no state_dir: no head is remembered */
-    char rolled_back[JUDGE_NAME_MAX]; /* a writer whose newest record is gone; "": none */
+    char rolled_back[JUDGE_TEXT_MAX]; /* how it is older than it was; "": it is not */
     uint64_t stored;                  /* bytes of WAL */
 };
 

@@ -265,8 +265,8 @@ static void heads(struct judge *j)
 
     if (a->rolled_back[0] != '\0')
         judge_say(j, "rollback", JUDGE_CRITICAL,
-                  "find out who changed the storage; walden verify; walden backup",
-                  "the repository is older than this host remembers: it lacks %s", a->rolled_back);
+                  "find out who changed the storage; walden verify; walden backup", "%s",
+                  a->rolled_back);
     else if (a->host_forgets)
         judge_say(j, "rollback", JUDGE_OK, NULL,
                   "this host remembers no head (state_dir is not set), so an older copy of the "

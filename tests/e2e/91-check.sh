@@ -223,7 +223,7 @@ red rollback critical 1 'a repository that lost its newest record'
 mv "$SCRATCH/spare" "$newest"
 # State of another lineage is nothing to worry about.
 cp "$SCRATCH/a.state/heads" "$SCRATCH/heads.spare"
-echo "$(printf '%032d' 7) 9 $(printf '%064d' 7)" >>"$SCRATCH/a.state/heads"
+echo "$(printf '%032d' 7) 9 $(printf '%064d' 7) main/4711" >>"$SCRATCH/a.state/heads"
 check a
 is "$RC $(state rollback)" '0 ok' 'what another lineage wrote is not missed here'
 cp "$SCRATCH/heads.spare" "$SCRATCH/a.state/heads"
