@@ -1,6 +1,7 @@
 #include "restore_cmd/fetch.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "object/secret.h"
 #include "os/file.h"
@@ -51,12 +52,22 @@ static int try_once(const struct task *t, int64_t deadline_us, struct err *e)
     return status == WAL_GET_ABSENT ? (int)FETCH_ABSENT : 0;
 }
 
+/* A history that is there and damaged comes by no stream; taken for missing, its number would be
+ * given to another timeline at the next promotion. */
+static bool is_history(const char *name)
+{
+    const char *dot = strchr(name, '.');
+
+    return dot != NULL && strcmp(dot, ".history") == 0;
+}
+
 /* Trouble that time, or streaming from the primary, may cure. */
-static bool may_pass(const struct err *e)
+static bool may_pass(const char *name, const struct err *e)
 {
     switch (e->code) {
-    case ERR_HOLE:
     case ERR_DAMAGED:
+        return !is_history(name);
+    case ERR_HOLE:
     case ERR_UNREACHABLE:
     case ERR_IO:
     case ERR_TIMEOUT:
@@ -94,7 +105,7 @@ int fetch(const struct settings *s, const char *name, const char *dest, const st
     for (;;) {
         err_clear(e);
         rc = try_once(&task, start + patience, e);
-        if (rc >= 0 || !standby || !may_pass(e))
+        if (rc >= 0 || !standby || !may_pass(name, e))
             return rc;
         if (os_mono_us() + STANDBY_PAUSE_US >= start + patience)
             break;

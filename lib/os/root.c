@@ -22,7 +22,7 @@ static int at_error(const struct os_root *root, const char *rel, const char *ver
     (void)err_sys(err, errnum, "could not %s \"%s/%s\"", verb, root->path, rel);
     if (errnum == ELOOP || errnum == EXDEV)
         (void)err_hint(err, "Symbolic links are not followed there; put the real directory in "
-                            "place (a mount point is fine).");
+                            "place.");
     return os_denied_hint(errnum, err);
 }
 

@@ -227,20 +227,10 @@ static int list(struct store *s, const char *path, struct os_names *names, struc
     return rc;
 }
 
-static int each_name(struct store *s, const char *path, bool dirs, store_each_fn fn, void *arg,
-                     struct err *e)
+/* A timeline's or a group's directory. */
+static bool is_number(const char *name)
 {
-    struct os_names names = OS_NAMES_INIT;
-    int rc = list(s, path, &names, e);
-
-    for (size_t i = 0; rc == 0 && i < names.n; i++) {
-        const char *name = os_name_at(&names, i);
-
-        if ((names.list[i].type == OS_TYPE_DIR) == dirs && !publish_is_temp(name))
-            rc = fn(arg, name, e);
-    }
-    os_names_fini(&names);
-    return rc;
+    return strlen(name) == 8 && strspn(name, "0123456789ABCDEF") == 8;
 }
 
 struct numbers {
@@ -255,10 +245,30 @@ static int each_number(void *arg, const char *name, struct err *e)
     struct err quiet = {0};
     uint64_t number = 0;
 
-    if (strlen(name) != 8 || strspn(name, "0123456789ABCDEF") != 8 ||
-        parse_hex(name, UINT32_MAX, &number, &quiet) != 0)
+    if (!is_number(name) || parse_hex(name, UINT32_MAX, &number, &quiet) != 0)
         return 0;
     return n->fn(n->arg, (uint32_t)number, e);
+}
+
+static int each_name(struct store *s, const char *path, bool dirs, store_each_fn fn, void *arg,
+                     struct err *e)
+{
+    struct os_names names = OS_NAMES_INIT;
+    int rc = list(s, path, &names, e);
+
+    for (size_t i = 0; rc == 0 && i < names.n; i++) {
+        const char *name = os_name_at(&names, i);
+        bool is_dir = names.list[i].type == OS_TYPE_DIR;
+
+        /* Passed over, it would say that nothing is in it. */
+        if (fn == each_number && !is_dir && is_number(name))
+            rc = err_set(e, ERR_IO, "\"%s/%s/%s\" is not a directory that can be read",
+                         s->root.path, path, name);
+        else if (is_dir == dirs && !publish_is_temp(name))
+            rc = fn(arg, name, e);
+    }
+    os_names_fini(&names);
+    return rc;
 }
 
 int store_each_cluster(struct store *s, store_each_fn fn, void *arg, struct err *e)

@@ -70,6 +70,7 @@ int wal_get(struct wal_get *w, struct repo *r, const char *name, const char *des
     struct walname parsed;
     struct store_name object;
     struct store_object o;
+    struct err again = {0};
     int rc;
 
     w->file = (struct publish)PUBLISH_INIT;
@@ -80,7 +81,12 @@ int wal_get(struct wal_get *w, struct repo *r, const char *name, const char *des
         rc = absence_judge(r, &parsed, &w->reader, e);
         if (rc == ABSENCE_NORMAL)
             return WAL_GET_ABSENT;
-        return err_context(e, "could not get \"%s\"", name);
+        /* It, and what is behind it, may have been published between the two looks. */
+        if (rc == ABSENCE_HOLE)
+            rc = repo_get(r, &object, &o, &w->reader, &again);
+        if (rc != 0)
+            return err_context(e, "could not get \"%s\"", name);
+        err_clear(e);
     }
     if (rc == 0) {
         rc = wal_check_object(&w->reader, &parsed, r->lineage.segment_size, e);
