@@ -39,7 +39,7 @@ static int work(void *arg, struct err *e)
     int rc;
 
     /* Called by hand as root, it must leave nothing there that the server cannot use. */
-    if (os_become_owner(t->settings->repo, e) < 0 || secret_start(e) != 0 ||
+    if (repo_become_owner(t->settings->repo, e) < 0 || secret_start(e) != 0 ||
         repo_open(&repo, t->settings, REPO_WRITE, e) != 0)
         return 1;
     rc = wal_put(&put, &repo, t->path, t->settings->compression == SETTINGS_LZ4, &report, e);

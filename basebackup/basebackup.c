@@ -12,6 +12,7 @@
 #include "os/file.h"
 #include "os/host.h"
 #include "os/proc.h"
+#include "repo/repo.h"
 
 #define AT(field) offsetof(struct backup_options, field)
 
@@ -157,7 +158,7 @@ static int status_of(const struct err *e)
 /* What root writes, the server's hooks could not read: root becomes the repository's owner. */
 static int leave_root(const struct settings *s, const struct msg *m, struct err *e)
 {
-    int rc = os_become_owner(s->repo, e); /* that it is not there is said later */
+    int rc = repo_become_owner(s->repo, e); /* that it is not there is said later */
 
     if (rc > 0)
         msg_detail(m, "working as the user who owns the repository");

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "os/file.h"
+#include "os/proc.h"
 #include "pg/control.h"
 
 static int read_marker(struct repo *r, const struct settings *s, struct err *e)
@@ -448,4 +449,13 @@ int repo_get(struct repo *r, const struct store_name *n, struct store_object *o,
 fail:
     store_release(o);
     return -1;
+}
+
+int repo_become_owner(const char *path, struct err *e)
+{
+    char marker[4096];
+
+    if ((size_t)snprintf(marker, sizeof marker, "%s/" MARKER_FILE, path) >= sizeof marker)
+        return err_set(e, ERR_CONFIG, "the repository's path is too long");
+    return os_become_owner(marker, e);
 }

@@ -86,4 +86,8 @@ int repo_unlock(const struct repo *r, struct object_reader *reader, struct err *
 int repo_local_system_id(const char *dir, uint64_t *system_id, struct err *e)
     __attribute__((warn_unused_result));
 
+/* Root becomes who owns the repository's marker, whoever owns the directory that it lies in: what
+ * root writes, the server's hooks could not read.  1 done, 0 nothing to do, -1. */
+int repo_become_owner(const char *path, struct err *e) __attribute__((warn_unused_result));
+
 #endif
