@@ -13,7 +13,8 @@ enum { PIECE = 64 * 1024, HASHED_MAX = 1000000, LABEL_LSN = 9, ASKS_MAX = 16 };
 
 /* Kinds of a lineage that lie in a directory of their own; condemned lists beside expire records.
  * Marks of backups and restores under way are not kept. */
-static const enum object_kind listed[] = {KIND_PACK, KIND_MANIFEST, KIND_EXPIRE};
+static const enum object_kind listed[] = {KIND_PACK, KIND_MANIFEST, KIND_EXPIRE, KIND_VERIFIED,
+                                          KIND_PIN};
 
 /* ---- which lineage holds something ---- */
 
