@@ -361,6 +361,7 @@ static int run(struct restore *r, struct err *e)
     if (restore_before(r, e) != 0 || restore_plan(r, e) != 0 || restore_place(r, e) != 0 ||
         restore_look(r, e) != 0 || restore_check(r, e) != 0)
         return -1;
+    restore_tell_unseen(r);
     if ((r->o->json ? restore_json(r, NULL, e) : restore_show(r, e)) != 0)
         return -1;
     r->printed = true;

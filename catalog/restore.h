@@ -92,6 +92,7 @@ struct restore {
     struct object_reader scratch;
     bool has_repo;
     struct inventory inventory;
+    bool unseen; /* whether the repository is in its newest state cannot be told here */
     bool has_inventory;
     struct plan plan;
     struct plan_target target;
@@ -168,6 +169,8 @@ int restore_before_prove(const struct restore *r, const struct restore_server *s
 int restore_open(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 /* Refuses an older state of the repository than this host has seen. */
 int restore_heads(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* Says that nobody can tell, where that is so; once it is clear that something is restored. */
+void restore_tell_unseen(const struct restore *r);
 int restore_plan(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 /* Looks into the chosen backup. */
 int restore_look(struct restore *r, struct err *e) __attribute__((warn_unused_result));

@@ -45,13 +45,19 @@ int restore_heads(struct restore *r, struct err *e)
     } else if (rc == 0 && h.state == HEADS_GOOD) {
         (void)heads_keep(&h, &r->repo, r->s->state_dir, &why); /* it is not what was asked for */
     } else if (rc == 0) {
-        msg_note(r->m, "this host has never seen this repository, so nobody can say here whether "
-                       "it is in its newest state; \"walden list --heads\" prints what to compare");
+        r->unseen = true;
         if (h.state == HEADS_NEW)
             (void)heads_keep(&h, &r->repo, r->s->state_dir, &why); /* likewise */
     }
     heads_fini(&h);
     return rc;
+}
+
+void restore_tell_unseen(const struct restore *r)
+{
+    if (r->unseen)
+        msg_note(r->m, "this host has never seen this repository, so nobody can say here whether "
+                       "it is in its newest state; \"walden list --heads\" prints what to compare");
 }
 
 const struct plan_backup *restore_backup(const struct restore *r)
