@@ -52,9 +52,9 @@ b_verified() {
 b_labels() { (cd "$(w_repo "$1")" && find . -path '*/backup/*' -type f ! -name '.*' -printf '%f\n' | sort); }
 b_packs() { (cd "$(w_repo "$1")" && find . -path '*/pack/*' -type f ! -name '.*' -printf '%f\n' | sort); }
 
-# b_clean REPO: nobody's mark or temporary file stayed behind.
+# b_clean REPO: nobody's mark or temporary file stayed behind (the archiver is at work in wal/ meanwhile).
 b_clean() {
-    [ -z "$(find "$(w_repo "$1")" \( -name '.tmp.*' -o -path '*/lease/*' \) -type f)" ]
+    [ -z "$(find "$(w_repo "$1")" \( -name '.tmp.*' -o -path '*/lease/*' \) ! -path '*/wal/*' -type f)" ]
 }
 
 # b_sound REPO SERVER LABEL NAME: the backup can be read back whole; NAME is where.  Its tablespaces
