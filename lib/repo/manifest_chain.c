@@ -287,7 +287,8 @@ const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *
     for (size_t i = 0; i < known->n; i++) {
         const struct manifest_seen *seen = find(found, known->v[i].writer);
 
-        if (seen == NULL || seen->sequence < known->v[i].sequence)
+        /* A line without a lineage may be another one's. */
+        if (seen == NULL ? known->v[i].where[0] != '\0' : seen->sequence < known->v[i].sequence)
             return &known->v[i];
     }
     return NULL;

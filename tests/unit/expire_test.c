@@ -51,6 +51,7 @@ static int take(char label[MANIFEST_LABEL_MAX], int64_t time, const char *host, 
         memcpy(seen.writer, p.head.writer, sizeof seen.writer);
         memcpy(seen.digest, m.digest, sizeof seen.digest);
         seen.sequence = p.head.sequence;
+        manifest_seen_here(&seen, &kit.repo);
         rc = manifest_heads_keep(kit.dir, &seen, e);
     }
     manifest_fini(&m);

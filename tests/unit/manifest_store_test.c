@@ -467,6 +467,7 @@ static int publish(const char *label, const char *host, struct manifest_seen *ke
     memcpy(kept->writer, p.head.writer, sizeof kept->writer);
     memcpy(kept->digest, m.digest, sizeof kept->digest);
     kept->sequence = p.head.sequence;
+    manifest_seen_here(kept, &kit.repo);
     manifest_fini(&m);
     return rc;
 }
