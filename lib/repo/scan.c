@@ -483,12 +483,14 @@ static void fill_row(struct coverage_row *row, const struct facts *f)
 }
 
 /* To whom an object of the index is addressed; most are to the same as the one before. */
-static int recall_addressed(struct run *run, const struct index_entry *entry,
-                            const struct walname *n, const char *leaf, struct err *e)
+static int recall_addressed(struct run *run, const struct index_entry *entry, tli_t tli,
+                            struct err *e)
 {
     struct frame_head head = {.sealed = entry->n_boxes > 0};
     size_t len = KEY_ID * (size_t)entry->n_boxes;
     struct frame_keys *k = &run->boxes;
+    char leaf[WALNAME_MAX];
+    struct walname n;
 
     if (entry->n_boxes == k->count && run->all_there &&
         memcmp(k->recipient, entry->boxes, len) == 0)
@@ -496,30 +498,32 @@ static int recall_addressed(struct run *run, const struct index_entry *entry,
     k->count = entry->n_boxes;
     memcpy(k->recipient, entry->boxes, len);
     run->all_there =
-        recipients_check(run->repo, &head, k, run->who) == RECIPIENTS_ALL && is_chosen(run, n->tli);
-    return run->all_there ? 0 : check_addressed(run, n, leaf, &head, k, e);
+        recipients_check(run->repo, &head, k, run->who) == RECIPIENTS_ALL && is_chosen(run, tli);
+    if (run->all_there)
+        return 0;
+    (void)snprintf(leaf, sizeof leaf, "%.*s", (int)entry->name_len, entry->name);
+    if (!walname_parse(leaf, &n))
+        return err_set(e, ERR_INTERNAL, "the index names no WAL file");
+    return check_addressed(run, &n, leaf, &head, k, e);
 }
 
 /* What the index knows, in run->summary: 0; 1: it must be opened after all; -1. */
-static int recall(struct run *run, uint32_t known_as, const char *leaf, struct err *e)
+static int recall(struct run *run, uint32_t known_as, tli_t tli, uint64_t segno, struct err *e)
 {
     const struct index_entry *entry;
     struct facts *f = &run->summary.facts;
     struct err quiet = {0};
-    struct walname n;
-    uint64_t segno;
 
-    if (known_as == 0 || run->how->deep != NULL || !walname_parse(leaf, &n) ||
-        !walname_segno(&n, run->scan->cover.segsize, &segno))
+    if (known_as == 0 || run->how->deep != NULL)
         return 1;
     entry = &run->index.entries.v[known_as - 1];
     memset(&run->summary, 0, sizeof run->summary);
-    if (n.kind != WALNAME_BACKUP &&
-        (facts_decode(entry->part, entry->part_len, f, &quiet) != 0 || f->tli != n.tli ||
+    if (entry->kind != KIND_BACKUP_HISTORY &&
+        (facts_decode(entry->part, entry->part_len, f, &quiet) != 0 || f->tli != tli ||
          f->segsize != run->scan->cover.segsize || f->start != walname_start(segno, f->segsize) ||
          f->sysid != run->repo->where.system_id))
         return 1;
-    if (recall_addressed(run, entry, &n, leaf, &quiet) == 0)
+    if (recall_addressed(run, entry, tli, &quiet) == 0)
         return 0;
     if (quiet.code == ERR_KEY) /* opening it says the same, as a problem */
         return 1;
@@ -533,10 +537,11 @@ static int read_segment(struct run *run, struct coverage_row *row, struct err *e
     uint8_t *meta = NULL;
     int rc;
 
-    walname_segment(leaf, row->tli, row->segno, run->scan->cover.segsize);
-    rc = recall(run, row->known, leaf, e);
-    if (rc > 0)
+    rc = recall(run, row->known, row->tli, row->segno, e);
+    if (rc > 0) {
+        walname_segment(leaf, row->tli, row->segno, run->scan->cover.segsize);
         rc = look(run, leaf, &row->stored, &meta, NULL, e);
+    }
     if (rc == 0) {
         fill_row(row, &run->summary.facts);
         row->join = (uint8_t)join_step(&run->join, &run->summary);
@@ -570,7 +575,7 @@ static int seed_join(struct run *run, const struct coverage_timeline *t,
         return 0;
     walname_segment(leaf, before->tli, before->segno, run->scan->cover.segsize);
     run->how = &shallow;
-    rc = recall(run, before->known, leaf, e);
+    rc = recall(run, before->known, before->tli, before->segno, e);
     if (rc > 0)
         rc = look(run, leaf, &stored, &meta, NULL, e);
     run->how = how;
@@ -613,7 +618,7 @@ static int read_extra(struct run *run, struct scan_extra *x, struct err *e)
         walname_partial(leaf, x->tli, x->segno, segsize);
     else
         walname_backup(leaf, x->tli, walname_start(x->segno, segsize) + x->offset, segsize);
-    rc = recall(run, x->known, leaf, e);
+    rc = recall(run, x->known, x->tli, x->segno, e);
     if (rc > 0)
         rc = look(run, leaf, &x->stored, &meta, NULL, e);
     free(meta);
