@@ -70,7 +70,7 @@ static void take_problems(struct judge_archive *a, const struct problems *p)
         const struct problem *one = &p->list.v[i];
         bool hole = one->kind == PROBLEM_HOLE;
 
-        if (problem_is_note(one) || one->kind == PROBLEM_HEAD) /* that is a question of its own */
+        if (problem_is_note(one))
             continue;
         if (one->kind == PROBLEM_HEAD) { /* a question of its own */
             copy(a->rolled_back, sizeof a->rolled_back, one->what);
