@@ -72,11 +72,11 @@ struct basebackup_events {
      * comes.  0 while the server still works on its checkpoint, which only this call can cut
      * short: it may take many minutes unless opts.fast is set. */
     int (*progress)(void *arg, uint64_t bytes, struct err *e);
+    /* A warning of the server, one line. */
+    void (*warning)(void *arg, const char *text);
     /* The server has nothing to be received: time for some other work, of no more than some tenths
      * of a millisecond.  1: did some, there may be more; 0: nothing to do; -1: gives up. */
     int (*idle)(void *arg, struct err *e);
-    /* A warning of the server, one line. */
-    void (*warning)(void *arg, const char *text);
 };
 
 /*
