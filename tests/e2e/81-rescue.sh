@@ -14,8 +14,9 @@
 . "$ROOT/tests/tools/find-env.sh"
 
 at_exit 'f_forget'
-mkdir "$SOCKETS/s"
-[ ${#pg_as[@]} -eq 0 ] || chown --reference="$SCRATCH" "$SOCKETS/s"
+PLACE=$(mktemp -d /tmp/wr.XXXXXX) || bail "no place for the scratch servers"
+at_exit "rm -rf --one-file-system $PLACE"
+[ ${#pg_as[@]} -eq 0 ] || chown --reference="$SCRATCH" "$PLACE"
 
 # with NAME MAJOR COMMAND ARGUMENT...: a walden command that finds the server's and pg_dump's programs.
 with() {
@@ -27,14 +28,14 @@ with() {
 rescue() {
     local name=$1 major=$2
     shift 2
-    with "$name" "$major" rescue --scratch "$SOCKETS/s" "$@"
+    with "$name" "$major" rescue --scratch "$PLACE" "$@"
 }
 
 # rows DUMP MAJOR: the data rows in a dump.
 rows() {
     "$(pg_prog pg_restore "$(tools_of "$2")")" -a -f - "$1" | awk '/^COPY/ { on = 1; next } /^\\\.$/ { on = 0 } on' | wc -l
 }
-is_clean() { [ -z "$(ls "$SOCKETS/s")" ]; }
+is_clean() { [ -z "$(ls "$PLACE")" ]; }
 
 # before NAME MAJOR: walden restore --before-drop.
 before() {
@@ -97,15 +98,15 @@ killed() {
     for point in lock data/PG_VERSION run/log run/said; do
         rm -f "$SCRATCH/k.dump"
         PATH=$(dirname "$(pg_prog pg_dump "$(tools_of "$major")")"):$PATH \
-            walden rescue --config "$(w_open_conf "$name")" --pg-bin "$(pg_bin "$major")" --scratch "$SOCKETS/s" \
+            walden rescue --config "$(w_open_conf "$name")" --pg-bin "$(pg_bin "$major")" --scratch "$PLACE" \
             orders --before-drop -o "$SCRATCH/k.dump" >/dev/null 2>&1 &
         pid=$!
-        wait_for 30 test_any "$SOCKETS/s/*/$point" || fail "$what: never got to $point"
+        wait_for 30 test_any "$PLACE/*/$point" || fail "$what: never got to $point"
         kill -KILL "$pid"
         wait "$pid" 2>/dev/null
         ok "$what: killed at $point: its server is gone, too" wait_for 20 no_server
         nok "$what: killed at $point: something was left" is_clean
-        keys="$keys $(cat "$SOCKETS"/s/*/data/postgresql.auto.conf 2>/dev/null | grep -oE '/[^ ]*/walden-key\.[0-9a-f]{16}')"
+        keys="$keys $(cat "$PLACE"/*/data/postgresql.auto.conf 2>/dev/null | grep -oE '/[^ ]*/walden-key\.[0-9a-f]{16}')"
     done
     exits 0 "$what: the next run works" rescue "$name" "$major" orders --before-drop -o "$SCRATCH/next.dump"
     ok "$what: and clears what was left" is_clean
@@ -115,14 +116,14 @@ killed() {
     done
     rescue "$name" "$major" orders --before-drop -o "$SCRATCH/t.dump" >/dev/null 2>"$SCRATCH/term" &
     pid=$!
-    wait_for 30 test_any "$SOCKETS/s/*/run/log"
+    wait_for 30 test_any "$PLACE/*/run/log"
     kill -TERM "$(pgrep -P "$pid" -x walden || echo "$pid")"
     wait "$pid"
     is "$?" 130 "$what: interrupted"
     ok "$what: leaves nothing" is_clean
 }
 test_any() { compgen -G "$1" >/dev/null; }
-no_server() { ! pgrep -f "postgres -D $SOCKETS/s/" >/dev/null; }
+no_server() { ! pgrep -f "postgres -D $PLACE/" >/dev/null; }
 
 majors=${FIND_MAJORS:-13 17}
 ! w_is_dev || majors=18

@@ -51,6 +51,9 @@ make_repo() {
     walden init --repo "$1" --config "$base.conf" --pgdata "$PGDATA_OF_POOL" \
         --key-dir "$base.keys" "${how[@]}" >"$SCRATCH/init.log" 2>&1 ||
         bail "walden init: $(cat "$SCRATCH/init.log")"
+    # As root the programs become the repository's owner, who has to reach his keys.
+    chown -R --reference="$1/walden-repo" "$base.conf" $([ "${2-plain}" = plain ] || echo "$base.keys")
+    chmod a+x "$SCRATCH" "$WORK"
     REPO=$1
     ARCHIVE=(walden-archive --config "$base.conf")
     RESTORE=(walden-restore --config "$base.conf")
