@@ -32,6 +32,8 @@ static int work(void *arg, struct err *e)
     const struct task *t = arg;
     int rc;
 
+    get.begun =
+        os_watch_sign; /* not as an initial value: that would put its buffers into the file */
     if (secret_start(e) != 0 || repo_open(&repo, t->settings, REPO_READ, e) != 0)
         return 2;
     rc = wal_get(&get, &repo, t->name, t->dest, e);
@@ -39,11 +41,14 @@ static int work(void *arg, struct err *e)
     return rc < 0 ? 2 : rc;
 }
 
-static int try_once(const struct task *t, int64_t deadline_us, struct err *e)
+/* sign_us: when content must have begun to come, for who has little patience; else 0. */
+static int try_once(const struct task *t, int64_t sign_us, struct err *e)
 {
+    int64_t patience = (int64_t)settings_deadline(t->settings, LARGE_SEGMENT);
     struct os_watch watch = {.work = work,
                              .arg = (void *)(uintptr_t)t,
-                             .deadline_us = deadline_us,
+                             .deadline_us = os_mono_us() + patience,
+                             .sign_us = sign_us,
                              .signals = OS_SIGNAL_BUT_TERM};
     int status = 2;
 
@@ -98,16 +103,15 @@ int fetch(const struct settings *s, const char *name, const char *dest, const st
 {
     struct task task = {s, name, dest};
     bool standby = is_standby();
-    int64_t start = os_mono_us();
-    int64_t patience = standby ? STANDBY_PATIENCE_US : (int64_t)settings_deadline(s, LARGE_SEGMENT);
+    int64_t end = os_mono_us() + STANDBY_PATIENCE_US;
     int rc;
 
     for (;;) {
         err_clear(e);
-        rc = try_once(&task, start + patience, e);
+        rc = try_once(&task, standby ? end : 0, e);
         if (rc >= 0 || !standby || !may_pass(name, e))
             return rc;
-        if (os_mono_us() + STANDBY_PAUSE_US >= start + patience)
+        if (os_mono_us() + STANDBY_PAUSE_US >= end)
             break;
         os_sleep_us(STANDBY_PAUSE_US);
     }

@@ -13,7 +13,10 @@
 /* How long a killed child is waited for before we return without it. */
 enum { GRACE_US = 200 * 1000 };
 
-/* What the child sends through the pipe, in one write that the kernel keeps whole. */
+enum { UNDER_WAY = -1 };
+
+/* What the child sends through the pipe, each in one write that the kernel keeps whole: maybe a
+   sign of life (UNDER_WAY), then the result. */
 struct result {
     int status;
     struct err err;
@@ -26,7 +29,27 @@ struct child {
     int pipe;
     bool ended;
     int how; /* waitpid's status, when ended */
+    bool sign;
+    bool done; /* the result is here */
+    struct result result;
 };
+
+/* In the child that was asked for a sign: the pipe. */
+static int sign_pipe = -1;
+
+void os_watch_sign(void)
+{
+    struct result sign;
+    struct err none = {0};
+
+    if (sign_pipe < 0)
+        return;
+    memset(&sign, 0, sizeof sign);
+    sign.status = UNDER_WAY;
+    /* A sign that is not heard costs an attempt, nothing more. */
+    (void)os_write_full(sign_pipe, &sign, sizeof sign, "sign", &none);
+    sign_pipe = -1;
+}
 
 static _Noreturn void be_child(const struct os_watch *watch, int out, pid_t parent)
 {
@@ -41,6 +64,8 @@ static _Noreturn void be_child(const struct os_watch *watch, int out, pid_t pare
         _exit(1);
     sigemptyset(&empty);
     (void)os_sys->sigprocmask(SIG_SETMASK, &empty, NULL); /* the arguments are valid */
+    if (watch->sign_us != 0)
+        sign_pipe = out;
     memset(&result, 0, sizeof result);
     result.status = watch->work(watch->arg, &result.err);
     /* A result that cannot be sent is a child without one: the parent reports that. */
@@ -126,24 +151,49 @@ static void end_child(struct child *child, const sigset_t *held)
         continue;
 }
 
-/* The child's result, if it sent one whole. */
-static bool has_result(const struct child *child, struct result *result)
+/* Takes what the child has sent; never blocks. */
+static void hear(struct child *child)
 {
-    struct pollfd ready = {.fd = child->pipe, .events = POLLIN};
     const struct timespec now = {.tv_sec = 0, .tv_nsec = 0};
     struct err none = {0};
     size_t got = 0;
     int n;
 
-    do {
-        n = os_sys->ppoll(&ready, 1, &now, NULL);
-    } while (n < 0 && errno == EINTR);
-    if (n != 1 || (ready.revents & POLLIN) == 0)
-        return false;
-    /* One read: the result was written in one piece, and a second could block. */
-    if (os_read(child->pipe, result, sizeof *result, &got, "result", &none) < 0)
-        return false;
-    return got == sizeof *result;
+    while (!child->done) {
+        struct pollfd ready = {.fd = child->pipe, .events = POLLIN};
+
+        do {
+            n = os_sys->ppoll(&ready, 1, &now, NULL);
+        } while (n < 0 && errno == EINTR);
+        if (n != 1 || (ready.revents & POLLIN) == 0)
+            return;
+        /* One read: what is sent was written in one piece, and a second could block. */
+        if (os_read(child->pipe, &child->result, sizeof child->result, &got, "result", &none) < 0 ||
+            got != sizeof child->result)
+            return;
+        child->sign = true;
+        child->done = child->result.status != UNDER_WAY;
+    }
+}
+
+/* Waits for the end of the work, first for its sign where one is asked for.  *limit: what passed.
+ */
+static enum err_code wait_work(const struct os_watch *watch, struct child *child,
+                               const sigset_t *held, int64_t *limit, int *sig)
+{
+    enum err_code why;
+
+    *limit = watch->sign_us;
+    if (*limit != 0) {
+        why = wait_end(child, held, *limit, sig);
+        if (why != ERR_TIMEOUT)
+            return why;
+        hear(child);
+        if (!child->sign)
+            return why;
+    }
+    *limit = watch->deadline_us;
+    return wait_end(child, held, *limit, sig);
 }
 
 static int explain_end(const struct child *child, struct err *err)
@@ -163,11 +213,11 @@ static int explain_end(const struct child *child, struct err *err)
 
 int os_watch_run(const struct os_watch *watch, int *status, struct err *err)
 {
-    struct child child = {.pid = 0, .pipe = -1, .ended = false, .how = 0};
-    struct result result;
+    struct child child = {.pid = 0, .pipe = -1};
     sigset_t held;
     enum err_code why;
     int64_t began = os_mono_us();
+    int64_t limit;
     pid_t self = os_sys->getpid();
     int fds[2];
     int sig = 0;
@@ -189,23 +239,23 @@ int os_watch_run(const struct os_watch *watch, int *status, struct err *err)
         os_drop(&fds[0]);
         return -1;
     }
-    why = wait_end(&child, &held, watch->deadline_us, &sig);
+    why = wait_work(watch, &child, &held, &limit, &sig);
     if (why != ERR_NONE)
         end_child(&child, &held);
     /* A result counts even when the end came too late: the work is done. */
-    if (has_result(&child, &result)) {
-        *status = result.status & 0xff;
-        result.err.msg[ERR_MSG_MAX - 1] = '\0';
-        result.err.hint[ERR_HINT_MAX - 1] = '\0';
+    hear(&child);
+    os_drop(&child.pipe);
+    if (child.done) {
+        *status = child.result.status & 0xff;
+        child.result.err.msg[ERR_MSG_MAX - 1] = '\0';
+        child.result.err.hint[ERR_HINT_MAX - 1] = '\0';
         if (err->code == ERR_NONE)
-            *err = result.err;
-        os_drop(&child.pipe);
+            *err = child.result.err;
         return 0;
     }
-    os_drop(&child.pipe);
     if (why == ERR_TIMEOUT)
         return err_set(err, ERR_TIMEOUT, "gave up after %lld ms: the deadline passed",
-                       (long long)((watch->deadline_us - began) / 1000));
+                       (long long)((limit - began) / 1000));
     if (why == ERR_INTERRUPTED) {
         (void)err_set(err, ERR_INTERRUPTED, "interrupted by signal %s (%d)", os_signal_name(sig),
                       sig);

@@ -8,6 +8,10 @@
  * die yet.  When the parent dies the kernel kills the child (PR_SET_PDEATHSIG).
  *
  * The result comes back through a pipe; the child's exit status is never passed on.
+ *
+ * Who has little patience for work that does not begin, but all the time for work that runs, sets
+ * a limit for its sign of life as well (a standby: a repository that is away must not hold up
+ * streaming, a slow one must not be taken for away).
  */
 #ifndef OS_WATCH_H
 #define OS_WATCH_H
@@ -23,13 +27,14 @@ struct os_watch {
     int (*work)(void *arg, struct err *err);
     void *arg;
     int64_t deadline_us;         /* by os_mono_us(); 0: none */
+    int64_t sign_us;             /* the same for os_watch_sign; 0: no sign is asked for */
     enum os_signal_mode signals; /* given to os_signal_hold; main calls that first as well */
 };
 
 /*
  * 0: the work ended; *status is what it returned and *err what it recorded (maybe nothing).
  * -1: it did not, and *err says why:
- *   ERR_TIMEOUT      the deadline passed;
+ *   ERR_TIMEOUT      the deadline passed, or the limit for the sign without one;
  *   ERR_INTERRUPTED  a signal reached us (the child is killed);
  *   ERR_INTERNAL     the child ended without a result (crashed, killed by somebody);
  *   ERR_IO, ERR_NOMEM  no child could be started.
@@ -37,5 +42,9 @@ struct os_watch {
  * ERR_INTERRUPTED and for a child that died of one.
  */
 int os_watch_run(const struct os_watch *watch, int *status, struct err *err);
+
+/* In the child: the work is under way.  Does nothing where no sign was asked for, or anywhere else.
+ */
+void os_watch_sign(void);
 
 #endif

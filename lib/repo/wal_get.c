@@ -11,11 +11,17 @@
 struct file_sink {
     struct sink sink;
     struct publish *file;
+    void (*begun)(void); /* not yet called; else NULL */
 };
 
 static int file_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
 {
-    return publish_write(((struct file_sink *)s)->file, bytes, len, e);
+    struct file_sink *f = (struct file_sink *)s;
+
+    if (f->begun != NULL)
+        f->begun();
+    f->begun = NULL;
+    return publish_write(f->file, bytes, len, e);
 }
 
 static const struct sink_ops file_ops = {"file", file_write, sink_finish_next, sink_abort_next};
@@ -43,7 +49,7 @@ static int deliver(struct wal_get *w, const char *dest, struct err *e)
 {
     struct publish_opts how = {.flags = PUBLISH_NO_FLUSH | PUBLISH_REPLACE};
     struct os_root root = OS_ROOT_INIT;
-    struct file_sink out = {.file = &w->file};
+    struct file_sink out = {.file = &w->file, .begun = w->begun};
     char dir[4096];
     const char *leaf;
     int rc = -1;

@@ -16,6 +16,7 @@
 struct wal_get {
     struct object_reader reader;
     struct publish file;
+    void (*begun)(void); /* called when content arrives, may be NULL */
 };
 
 /* Proven: the file is not in the archive, and nothing needs it (repo/absence). */

@@ -70,6 +70,20 @@ patient() {
     pg_drop hand
 }
 
+# A slow archive is none that is away: what has begun to come gets the time that it needs.
+test_slow() {
+    local began=$SECONDS slow
+    # LeakSanitizer and qemu do not go with ptrace.
+    [ -z "$TEST_ON" ] && ! w_is_dev || return 0
+    slow=(strace -f -qq -o /dev/null -e trace=write -e inject=write:delay_enter=7000000:when=2)
+    standby hand 'false'
+    exits 0 'a fetch of 7 seconds: delivered' in_data hand "${slow[@]}" "$TEST_BIN/walden-restore" \
+        --config "$(w_open_conf plain)" "${segments[1]}" "$SCRATCH/slow"
+    ok 'it was as slow' test $((SECONDS - began)) -ge 7
+    ok 'and is right' cmp "$SCRATCH/slow" "$(pg_data main)/pg_wal/${segments[1]}"
+    pg_drop hand
+}
+
 test_trouble() {
     local object repo
     catches_up 'all is well' plain
@@ -82,6 +96,7 @@ test_trouble() {
     [ "$major" != "${majors[-1]}" ] || patient 'a hole' "${segments[1]}"
     cp -a "$SCRATCH/object" "$object"
     [ "$major" = "${majors[-1]}" ] || return 0
+    test_slow
     flip_byte "$object" 400
     catches_up 'a damaged object' plain "${segments[1]}"
     patient 'a damaged object' "${segments[1]}"

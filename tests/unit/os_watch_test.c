@@ -106,6 +106,37 @@ static int run(int (*work)(void *, struct err *), int *arg, int64_t ms, int *sta
     return os_watch_run(&watch, status, err);
 }
 
+/* The sign, then so many milliseconds, then the result 7. */
+static int sign_and_work(void *arg, struct err *err)
+{
+    (void)err;
+    os_watch_sign();
+    os_watch_sign(); /* one is as good as two */
+    (void)usleep((useconds_t)(*(const int *)arg * 1000));
+    return 7;
+}
+
+static int work_in_silence(void *arg, struct err *err)
+{
+    (void)err;
+    (void)usleep((useconds_t)(*(const int *)arg * 1000));
+    return 7;
+}
+
+static int run_signed(int (*work)(void *, struct err *), int takes_ms, int sign_ms, int64_t ms,
+                      int *status, struct err *err)
+{
+    struct os_watch watch = {.work = work,
+                             .arg = &takes_ms,
+                             .sign_us = os_mono_us() + (int64_t)sign_ms * 1000,
+                             .deadline_us = os_mono_us() + ms * 1000,
+                             .signals = OS_SIGNAL_ALL};
+
+    err_clear(err);
+    *status = -1;
+    return os_watch_run(&watch, status, err);
+}
+
 static bool gone(pid_t pid)
 {
     for (int i = 0; i < 200; i++) {
@@ -159,6 +190,33 @@ static void test_deadlines(void)
        "one that ignores signals, too");
     OK(run(sleep_long, &want, -1, &status, &err) < 0 && err.code == ERR_TIMEOUT,
        "a deadline in the past ends at once");
+}
+
+static void test_sign(void)
+{
+    int64_t began = os_mono_us();
+    struct err err;
+    int status;
+    int want = 3;
+
+    OK(run_signed(work_in_silence, 20000, 1000, 15000, &status, &err) < 0 &&
+           err.code == ERR_TIMEOUT && os_mono_us() - began < 10000000,
+       "without a sign the end comes with its limit: %s", err.msg);
+    OK(run_signed(sign_and_work, 2500, 1000, 20000, &status, &err) == 0 && status == 7,
+       "with a sign there is time: %s", err.msg);
+    began = os_mono_us();
+    OK(run_signed(sign_and_work, 20000, 500, 1500, &status, &err) < 0 && err.code == ERR_TIMEOUT &&
+           os_mono_us() - began >= 1500000 && os_mono_us() - began < 10000000,
+       "until the deadline: %s", err.msg);
+    OK(run_signed(sign_and_work, 0, 5000, 10000, &status, &err) == 0 && status == 7,
+       "work that ends before its sign is asked for");
+    OK(run_signed(work_in_silence, 0, 5000, 10000, &status, &err) == 0 && status == 7,
+       "or that gives none");
+    want = 0;
+    OK(run(sign_and_work, &want, 5000, &status, &err) == 0 && status == 7,
+       "a sign that nobody asked for changes nothing");
+    os_watch_sign();
+    OK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "nor one in no child");
 }
 
 /* A child in uninterruptible sleep: SIGKILL changes nothing for now. */
@@ -399,6 +457,7 @@ int main(void)
     (void)prctl(PR_SET_CHILD_SUBREAPER, 0UL, 0UL, 0UL, 0UL);
     test_results();
     test_deadlines();
+    test_sign();
     test_unkillable();
     test_crashes();
     test_no_child();
