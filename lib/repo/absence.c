@@ -190,12 +190,30 @@ static int judge_history(struct search *s, struct err *e)
     return ABSENCE_HOLE;
 }
 
+/* A disk of its own for WAL that is not mounted leaves its mount point, which has nothing in it. */
+static int check_mounted(struct repo *r, struct err *e)
+{
+    int rc = store_wal_is_bare(&r->store, &r->where, e);
+
+    if (rc <= 0)
+        return rc;
+    (void)err_set(e, ERR_UNREACHABLE,
+                  "the directory for WAL in \"%s/%s/%llu\" holds nothing, not even a timeline",
+                  r->store.root.path, r->where.cluster, (unsigned long long)r->where.system_id);
+    return err_hint(e,
+                    "If it is a mount point, mount it.  If nothing was ever archived there, remove "
+                    "the empty directory \"wal\".");
+}
+
 int absence_judge(struct repo *r, const struct walname *name, struct object_reader *scratch,
                   struct err *e)
 {
     struct search s = {.repo = r, .name = name, .scratch = scratch};
+    int rc = ABSENCE_NORMAL;
 
     if (name->kind == WALNAME_SEGMENT)
-        return judge_segment(&s, e);
-    return name->kind == WALNAME_HISTORY ? judge_history(&s, e) : (int)ABSENCE_NORMAL;
+        rc = judge_segment(&s, e);
+    else if (name->kind == WALNAME_HISTORY)
+        rc = judge_history(&s, e);
+    return rc == ABSENCE_NORMAL ? check_mounted(r, e) : rc;
 }

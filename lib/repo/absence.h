@@ -9,7 +9,8 @@
  *   history      normal when its timeline has no segment and no higher timeline has anything
  *   others       always normal: the server never needs them
  *
- * Everything else is a hole.  What cannot be read cannot prove anything and is an error.
+ * Everything else is a hole.  What cannot be read cannot prove anything and is an error, and so is
+ * a place for WAL in which nobody ever wrote: a mount point.
  */
 #ifndef REPO_ABSENCE_H
 #define REPO_ABSENCE_H

@@ -293,6 +293,26 @@ int store_each_timeline(struct store *s, const struct store_lineage *l, store_nu
     return each_name(s, path, true, each_number, &n, e);
 }
 
+static int stop_at_first(void *arg, uint32_t number, struct err *e)
+{
+    (void)arg, (void)number, (void)e;
+    return 1;
+}
+
+int store_wal_is_bare(struct store *s, const struct store_lineage *l, struct err *e)
+{
+    char path[STORE_PATH_MAX];
+    size_t len = (size_t)lineage_dir(l, path);
+    struct stat st;
+    int rc = store_each_timeline(s, l, stop_at_first, NULL, e);
+
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    (void)snprintf(path + len, sizeof path - len, "/wal");
+    rc = os_root_stat(&s->root, path, &st, e);
+    return rc < 0 ? -1 : rc == 0;
+}
+
 int store_each_group(struct store *s, const struct store_lineage *l, uint32_t timeline,
                      store_number_fn fn, void *arg, struct err *e)
 {

@@ -103,6 +103,9 @@ int store_each_timeline(struct store *s, const struct store_lineage *l, store_nu
                         void *arg, struct err *e);
 int store_each_group(struct store *s, const struct store_lineage *l, uint32_t timeline,
                      store_number_fn fn, void *arg, struct err *e);
+/* 1: there is a place for WAL and no timeline in it, which no writer leaves: whoever makes the
+ * place makes a timeline in it, and that stays.  0, -1. */
+int store_wal_is_bare(struct store *s, const struct store_lineage *l, struct err *e);
 /* The same with what a listing tells beside the name. */
 struct store_seen {
     const char *name;

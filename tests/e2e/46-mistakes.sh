@@ -121,6 +121,16 @@ test_unmounted() {
     is "$(ls -A "$repo")" '' 'nothing was made there'
     rmdir "$repo"
     mv "$SCRATCH/away" "$repo"
+    # WAL on a disk of its own.
+    repo=$(dirname "$(dirname "$(dirname "$(w_object main "${segments[0]}")")")")
+    mv "$repo" "$SCRATCH/away"
+    exits 1 "where WAL was never archived, the end" fetch "${segments[0]}" "$SCRATCH/got"
+    mkdir "$repo"
+    refused 203 'holds nothing, not even a timeline' 'mount it' 'an empty mount point for WAL' \
+        fetch "${segments[0]}" "$SCRATCH/got"
+    refused 203 'not even a timeline' 'mount it' 'for a history, too' fetch 00000002.history "$SCRATCH/got"
+    rmdir "$repo"
+    mv "$SCRATCH/away" "$repo"
 }
 
 # Another server with the configuration of this one.
