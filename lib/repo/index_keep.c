@@ -82,13 +82,15 @@ void index_keep(struct index *x, struct repo *r)
     buf_init(&w.out, STORE_INDEX_MAX);
     if (os_size(fd, &size, x->file, &quiet) != 0)
         goto out;
-    if (x->file_sound && size < STORE_INDEX_MAX / 2 &&
-        index_go_on(w.chain, &x->seed, r, fd, size)) {
-        if (put_fresh(&w, x, &quiet) == 0) /* a crash leaves less of it */
-            (void)os_pwrite_full(fd, w.out.p, w.out.len, size, x->file, &quiet);
-    } else if (put_all(&w, x, &quiet) == 0) {
-        (void)store_index_replace(&r->writer, &r->where, x->file, w.out.p, w.out.len, &quiet);
+    if (x->file_sound && index_go_on(w.chain, &x->seed, r, fd, size) &&
+        put_fresh(&w, x, &quiet) == 0 && size + w.out.len <= STORE_INDEX_MAX) {
+        /* A crash leaves less of it. */
+        (void)os_pwrite_full(fd, w.out.p, w.out.len, size, x->file, &quiet);
+        goto out;
     }
+    buf_clear(&w.out);
+    if (put_all(&w, x, &quiet) == 0)
+        (void)store_index_replace(&r->writer, &r->where, x->file, w.out.p, w.out.len, &quiet);
 out:
     buf_fini(&w.out);
     os_drop(&fd);

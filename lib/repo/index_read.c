@@ -4,7 +4,8 @@
 #include "repo/index.h"
 #include "repo/store_index.h"
 
-enum { FILES_MAX = 4096, MARKS_TRIED = 64 };
+/* LOAD_MAX: of all files together, so that junk in index/ costs no more memory than that. */
+enum { FILES_MAX = 4096, MARKS_TRIED = 64, LOAD_MAX = 2 * STORE_INDEX_MAX };
 
 static const uint8_t first_byte = 0xb5;
 
@@ -126,30 +127,27 @@ static int take_file(struct intake *in, struct err *e)
 struct loading {
     struct index *x;
     struct repo *repo;
+    size_t left;
 };
 
-static int load_file(void *arg, const char *name, struct err *e)
+static int load_file(struct loading *l, const char *name, struct err *e)
 {
-    const struct loading *l = arg;
     struct index_bytes bytes = {NULL, 0};
     struct intake in = {.x = l->x, .repo = l->repo, .own = strcmp(name, l->x->file) == 0};
     struct err why = {0};
+    size_t before = l->x->entries.n;
     int rc;
 
-    if (strlen(name) > FRAME_NAME_MAX)
-        return 0;
-    rc = store_index_load(&l->repo->store, &l->repo->where, name, &bytes.p, &bytes.len, &why);
+    rc = store_index_load(&l->repo->store, &l->repo->where, name, l->left, &bytes.p, &bytes.len,
+                          &why);
     if (rc != 0) {
         free(bytes.p);
-        if (why.code == ERR_NOMEM || why.code == ERR_INTERRUPTED)
+        if (why.code == ERR_INTERRUPTED)
             *e = why;
         l->x->damaged = l->x->damaged || rc < 0;
-        return why.code == ERR_NOMEM || why.code == ERR_INTERRUPTED ? -1 : 0;
+        return why.code == ERR_INTERRUPTED ? -1 : 0;
     }
-    if (index_files_push(&l->x->files, bytes, e) != 0) {
-        free(bytes.p);
-        return -1;
-    }
+    l->left -= bytes.len;
     marks_init(&in.marks, INDEX_ENTRIES_MAX);
     in.p = bytes.p;
     in.len = bytes.len;
@@ -158,7 +156,22 @@ static int load_file(void *arg, const char *name, struct err *e)
     l->x->damaged = l->x->damaged || in.damaged;
     if (in.own)
         l->x->file_sound = !in.damaged;
+    if (rc == 0 && l->x->entries.n > before) {
+        rc = index_files_push(&l->x->files, bytes, e);
+        if (rc == 0)
+            bytes.p = NULL; /* entries point into it */
+    }
+    free(bytes.p);
     return rc;
+}
+
+static int load_other(void *arg, const char *name, struct err *e)
+{
+    struct loading *l = arg;
+
+    if (strlen(name) > FRAME_NAME_MAX || strcmp(name, l->x->file) == 0)
+        return 0;
+    return load_file(l, name, e);
 }
 
 static int compare(const struct index_entry *a, uint8_t kind, const char *name, size_t len)
@@ -183,7 +196,7 @@ static int by_name(const void *a, const void *b)
 
 int index_load(struct index *x, struct repo *r, struct err *e)
 {
-    struct loading l = {x, r};
+    struct loading l = {x, r, LOAD_MAX};
     struct err why = {0};
 
     memset(x, 0, sizeof *x);
@@ -193,7 +206,8 @@ int index_load(struct index *x, struct repo *r, struct err *e)
     index_files_init(&x->files, FILES_MAX);
     index_entries_init(&x->entries, INDEX_ENTRIES_MAX);
     buf_init(&x->fresh, STORE_INDEX_MAX);
-    if (store_each_index(&r->store, &r->where, load_file, &l, &why) != 0) {
+    if (load_file(&l, x->file, &why) != 0 ||
+        store_each_index(&r->store, &r->where, load_other, &l, &why) != 0) {
         if (why.code == ERR_NOMEM || why.code == ERR_INTERRUPTED) {
             *e = why;
             return -1;

@@ -52,7 +52,7 @@ int store_each_index(struct store *s, const struct store_lineage *l, store_each_
     return rc;
 }
 
-int store_index_load(struct store *s, const struct store_lineage *l, const char *file,
+int store_index_load(struct store *s, const struct store_lineage *l, const char *file, size_t most,
                      uint8_t **bytes, size_t *len, struct err *e)
 {
     char path[STORE_PATH_MAX];
@@ -68,7 +68,7 @@ int store_index_load(struct store *s, const struct store_lineage *l, const char 
         return STORE_ABSENT;
     if (rc == 0)
         rc = os_size(fd, &size, path, e);
-    if (rc == 0 && size > STORE_INDEX_MAX)
+    if (rc == 0 && (size > STORE_INDEX_MAX || size > most))
         rc = err_set(e, ERR_DAMAGED, "\"%s\" is too large", path);
     if (rc == 0) {
         *bytes = malloc((size_t)size + 1);

@@ -9,14 +9,14 @@
 
 #include "repo/store.h"
 
-enum { STORE_INDEX_MAX = 1 << 30 };
+enum { STORE_INDEX_MAX = 1 << 28 };
 
 /* The names of the files. */
 int store_each_index(struct store *s, const struct store_lineage *l, store_each_fn fn, void *arg,
                      struct err *e);
 
-/* A whole file; *bytes is freed by the caller.  0, STORE_ABSENT, -1. */
-int store_index_load(struct store *s, const struct store_lineage *l, const char *file,
+/* A whole file of at most `most` bytes; *bytes is freed by the caller.  0, STORE_ABSENT, -1. */
+int store_index_load(struct store *s, const struct store_lineage *l, const char *file, size_t most,
                      uint8_t **bytes, size_t *len, struct err *e)
     __attribute__((warn_unused_result));
 
