@@ -232,13 +232,15 @@ int sealed_from_read(struct sealed_from *s, const struct lineage *l, const struc
     struct record_line line;
     char repo[33];
     char system_id[24];
+    char segment_size[16];
     uint8_t id[KEY_ID];
     const uint8_t *key;
     int rc;
 
     text_hex(repo, l->repo_id, sizeof l->repo_id);
     (void)snprintf(system_id, sizeof system_id, "%llu", (unsigned long long)l->system_id);
-    s->segment_size = l->segment_size;
+    (void)snprintf(segment_size, sizeof segment_size, "%u", (unsigned)l->segment_size);
+    s->segment_size = 0; /* until the record says it under its signature: no name is older */
     if (record_open(&r, "sealed", text, len, what, e) != 0)
         return -1;
     secret_key_id(id, r.signer);
@@ -255,7 +257,10 @@ int sealed_from_read(struct sealed_from *s, const struct lineage *l, const struc
             rc = check_word(&r, &line, l->cluster, e);
         else if (strcmp(word, "system-id") == 0)
             rc = check_word(&r, &line, system_id, e);
-        else if (strcmp(word, "from") == 0)
+        else if (strcmp(word, "segment-size") == 0) {
+            rc = check_word(&r, &line, segment_size, e);
+            s->segment_size = l->segment_size;
+        } else if (strcmp(word, "from") == 0)
             rc = read_from(s, &r, &line, e);
         else
             rc = strcmp(word, "plain") == 0 ? read_plain(s, &r, &line, e)
@@ -275,8 +280,8 @@ int sealed_from_write(struct buf *b, const struct sealed_from *s, const struct l
 
     if (record_begin(b, "sealed", e) != 0 ||
         record_hex(b, "repo", l->repo_id, sizeof l->repo_id, "", e) != 0 ||
-        buf_fmt(b, e, "cluster %s\nsystem-id %llu\n", l->cluster,
-                (unsigned long long)l->system_id) != 0)
+        buf_fmt(b, e, "cluster %s\nsystem-id %llu\nsegment-size %u\n", l->cluster,
+                (unsigned long long)l->system_id, (unsigned)l->segment_size) != 0)
         return -1;
     for (size_t i = 0; i < s->timelines.n; i++) {
         text_lsn(lsn, s->timelines.v[i].lsn);

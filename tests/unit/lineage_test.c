@@ -263,6 +263,12 @@ static void test_sealed_from(void)
     test_dump(&back);
     OK(sealed_from_read(&back, &other, &t, buf_text(&b), b.len, "sealed", &e) != 0,
        "it is not that of another lineage: %s", e.msg);
+    l.segment_size *= 2;
+    sealed_from_fini(&back);
+    sealed_from_init(&back);
+    OK(sealed_from_read(&back, &l, &t, buf_text(&b), b.len, "sealed", &e) != 0,
+       "nor of one with another segment size, by which names would be other LSNs: %s", e.msg);
+    l.segment_size /= 2;
     for (size_t i = 0; i < b.len; i++) {
         struct err none = {0};
 
