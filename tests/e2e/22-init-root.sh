@@ -46,6 +46,15 @@ chmod 755 "$DIR"
 is "$?" 0 'the hook as root'
 is "$(find "$DIR/r" -name "$segment" | wc -l)" 1 'stores the segment'
 is "$(strangers "$DIR/r")" '' 'and leaves nothing of root there'
+# The repository as the mount point of a disk: root owns the directory, the server's user the marker.
+rm "$(find "$DIR/r" -name "$segment")"
+chown root:root "$DIR/r"
+chmod 777 "$DIR/r"
+(cd "$DATA" && walden-archive --config "$DIR/etc/w.conf" "$DIR/$segment") >"$SCRATCH/out" 2>&1
+is "$?" 0 'as root, where the directory is of root and the marker is not'
+is "$(strangers "$DIR/r"/*)" '' 'what is stored belongs to the owner of the marker'
+chown "$TEST_USER" "$DIR/r"
+chmod 700 "$DIR/r"
 rm "$(find "$DIR/r" -name "$segment")"
 chmod 600 "$DIR/$segment"
 chown root:root "$DIR/$segment"

@@ -97,6 +97,15 @@ test_trouble() {
     cp -a "$SCRATCH/object" "$object"
     [ "$major" = "${majors[-1]}" ] || return 0
     test_slow
+    # A damaged history comes by no stream; taken for missing its number would be given again.
+    cp -a "$object" "$(dirname "$(dirname "$object")")/../00000002/00000002.history" 2>/dev/null ||
+        { mkdir "$(dirname "$(dirname "$object")")/../00000002" &&
+            cp -a "$object" "$(dirname "$(dirname "$object")")/../00000002/00000002.history"; }
+    standby hand 'false'
+    exits 201-204 'a history that is none: above 125 on a standby, too' \
+        w_fetch hand plain 00000002.history "$SCRATCH/miss"
+    pg_drop hand
+    rm -r "$(dirname "$(dirname "$object")")/../00000002"
     flip_byte "$object" 400
     catches_up 'a damaged object' plain "${segments[1]}"
     patient 'a damaged object' "${segments[1]}"

@@ -372,6 +372,8 @@ test_backups() {
     pg_switch change >/dev/null
     mkdir -p "$(w_repo change)/main/drill"
     : >"$(w_repo change)/main/drill/planted"
+    ok 'which is verified' walden verify --config "$(w_conf change)"
+    ok 'and pinned' walden keep --config "$(w_conf change)" "$before"
     # Against the server that runs, which tells where its WAL ends.
     ok 'encryption is switched on under a running server' pg_env change walden init --encrypt \
         --repo "$(w_repo change)" --config "$(w_conf change)"
@@ -391,6 +393,9 @@ test_backups() {
     pg_sql change 'insert into kept select x from kept limit 300'
     pg_switch change >/dev/null
     pg_stop change
+    ok 'the pin of before is believed' walden keep --config "$(w_conf change)"
+    like "$OUT" "$before" 'and shown'
+    ok 'expire believes what was verified and pinned' walden expire --config "$(w_conf change)" --dry-run
     ok 'list shows both' walden list --config "$(w_conf change)"
     like "$OUT" "$before" 'the old one'
     like "$OUT" "$after" 'and the new one'

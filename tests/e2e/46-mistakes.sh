@@ -133,6 +133,38 @@ test_unmounted() {
     mv "$SCRATCH/away" "$repo"
 }
 
+# A directory of the archive that is something else, and a segment that comes while it is looked for.
+test_strange() {
+    local group timeline object away=$SCRATCH/away.d
+    object=$(w_object main "${segments[0]}")
+    group=$(dirname "$object")
+    timeline=$(dirname "$group")
+    for dir in "$group" "$timeline"; do
+        mv "$dir" "$away"
+        : >"$dir"
+        refused 203 '[Nn]ot a directory' '' "a file in the place of $(basename "$dir")" \
+            fetch 0000000100000000000000F0 "$SCRATCH/got"
+        rm "$dir"
+        mv "$away" "$dir"
+    done
+    : >"$(dirname "$timeline")/00000002"
+    refused 203 '[Nn]ot a directory' '' 'a file in the place of the next timeline' \
+        fetch 00000002.history "$SCRATCH/got"
+    rm "$(dirname "$timeline")/00000002"
+    [ -z "$TEST_ON" ] && ! w_is_dev || return 0
+    # It was not there at the first look; while the rest is looked through it comes, and more behind it.
+    mv "$object" "$SCRATCH/late"
+    refused 200 'missing from the archive' '' 'a hole' fetch "${segments[0]}" "$SCRATCH/got"
+    (cd "$(pg_data main)" && exec strace -f -qq -o /dev/null -e trace=getdents64 \
+        -e inject=getdents64:delay_enter=2000000:when=1 "$TEST_BIN/walden-restore" \
+        --config "$(w_conf main)" "${segments[0]}" "$SCRATCH/late.got") &
+    sleep 1
+    mv "$SCRATCH/late" "$object"
+    wait $!
+    is $? 0 'a segment that came meanwhile is no hole'
+    ok 'and is delivered' cmp "$SCRATCH/late.got" "$keep/${segments[0]}"
+}
+
 # Another server with the configuration of this one.
 test_other_server() {
     local file
@@ -212,6 +244,7 @@ test_unfinished
 test_arguments
 test_denied
 test_unmounted
+test_strange
 test_other_server
 test_odd
 done_testing
