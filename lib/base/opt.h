@@ -113,7 +113,8 @@ int opt_assign(void *into, const struct opt *o, const char *text, struct err *e)
 int opt_help(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
              struct buf *out, struct err *e) __attribute__((warn_unused_result));
 
-/* Appends the same as a manual page of section 1 in man(7) format. */
+/* Appends the same as a manual page of section 1 in man(7) format.  In front of an option that
+ * takes one of some words stands a comment with them: .\" one of WORD WORD */
 int opt_man(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
             const char *version, const char *date, struct buf *out, struct err *e)
     __attribute__((warn_unused_result));

@@ -184,6 +184,15 @@ static void man_option(struct page *p, const struct opt *o)
     size_t n = spelled(o, left, sizeof left);
 
     left[n] = '\0';
+    /* A comment, for who makes the shell's completion of the page. */
+    if (o->kind == OPT_WORD) {
+        put_text(p, ".\\\" one of");
+        for (const struct parse_word *w = o->words; w->word != NULL; w++) {
+            put_text(p, " ");
+            put_text(p, w->word);
+        }
+        put_text(p, "\n");
+    }
     put_text(p, ".TP\n\\fB");
     put_roff(p, left + strspn(left, " "));
     put_text(p, "\\fR\n");

@@ -364,6 +364,8 @@ static void test_help(void)
        "its head");
     OK(strstr(buf_text(&b), ".TP\n\\fB\\-D, \\-\\-data\\-dir=DIR\\fR\na directory") != NULL,
        "an option");
+    OK(strstr(buf_text(&b), ".\n.\\\" one of pause promote\n.TP\n\\fB\\-\\-target") != NULL,
+       "the words of one that takes words");
     OK(strstr(buf_text(&b), "sure") == NULL, "hidden options stay hidden");
     test_shown();
     OK(strstr(buf_text(&b), ".SH EXIT STATUS\n.nf\n0  all") != NULL, "the exit status");
