@@ -4,7 +4,9 @@
 #   make DEV=1                the same with glibc, sanitizers and -Werror, into build/dev/bin/
 #   make cross TARGET=T       for x86_64, aarch64, armv7 or armv6, into build/T/bin/
 #   make cross-all            for all of them
-#   make install              DESTDIR=, PREFIX=/usr/local
+#   make install              DESTDIR=, PREFIX=/usr/local; uninstall
+#   make packages             .deb, tarballs and SHA256SUMS into build/packages/
+#   make repro                two builds in different folders: the same bytes?
 #   make check                all quick static checks: layers limits headers format-check sizes ...
 #   make test                 check and every test; QUICK=1 leaves out the slow ones
 #   make unit                 only the unit tests
@@ -34,7 +36,7 @@ T := $(shell . cross/target $(TARGET) && echo $$target_name)
 ifeq ($(T),)
 $(error no such target "$(TARGET)")
 endif
-TARGETS := x86_64 aarch64 armv7 armv6
+TARGETS ?= x86_64 aarch64 armv7 armv6
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wcast-qual \
     -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -261,29 +263,66 @@ demo: all
 	@tests/setup demo
 	@tests/demo/demo.sh
 
-# ---------------------------------------------------------------- install and clean
+# ---------------------------------------------------------------- install and packages
 
-# Manual pages come out of the programs' own option tables, so that they cannot differ from --help, and
-# the list of commands out of their own --help.
-list_commands = sed -n '/^Commands/,$$s/^  \([a-z][a-z-]*\) .*/\1/p'
+# Manual pages, completion and the commented configuration come out of the programs' own option
+# tables (cross/describe), so that they cannot differ from --help.
 .PHONY: man
 man:
 	$(Q)$(MAKE) TARGET=native DEV= all
-	$(Q)rm -rf build/man && mkdir -p build/man
-	$(Q)for p in $(PROGS) walden-basebackup; do build/bin/$$p --man >build/man/$$p.1; done
-	$(Q)for c in $$(build/bin/walden --help | $(list_commands)); do \
-	    build/bin/walden $$c --man >build/man/walden-$$c.1; done
-	$(Q)for c in $$(build/bin/walden key --help | $(list_commands)); do \
-	    build/bin/walden key $$c --man >build/man/walden-key-$$c.1; done
-.PHONY: install clean distclean
+	$(Q)rm -rf build/man build/share && mkdir -p build/man build/share
+	$(Q)cross/describe build/bin man build/man
+	$(Q)cross/describe build/bin completion >build/share/walden.bash
+	$(Q)cross/describe build/bin config >build/share/walden.conf
+
+# The programs look for their configuration in /etc/walden.  One that is there is left alone.
+SYSCONFDIR ?= /etc
+# Where the programs will be when the units start them.
+RUNDIR ?= $(PREFIX)/bin
+DOCDIR := $(PREFIX)/share/doc/walden
+UNITS := $(wildcard catalog/systemd/*.service catalog/systemd/*.timer catalog/systemd/*.target)
+.PHONY: install install-files uninstall packages repro clean distclean
 install: all man
+	$(Q)$(MAKE) install-files
+install-files:
 	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)install -m 755 $(addprefix $(BIN)/,$(PROGS)) $(DESTDIR)$(PREFIX)/bin/
 	$(Q)ln -sfn walden $(DESTDIR)$(PREFIX)/bin/walden-basebackup
 	$(Q)install -m 644 build/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	$(Q)install -D -m 644 build/share/walden.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/walden
+	$(Q)for p in $(filter-out walden,$(PROGS)) walden-basebackup; do \
+	    ln -sfn walden $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$p; done
+	$(Q)for u in $(UNITS); do install -d $(DESTDIR)$(PREFIX)/lib/systemd/system && \
+	    sed -E 's#/usr(/local)?/bin/walden#$(RUNDIR)/walden#g' $$u \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
+	$(Q)for f in README.md CHANGELOG.md LICENSE lib/FORMAT.md; do \
+	    install -D -m 644 $$f $(DESTDIR)$(DOCDIR)/$${f##*/}; done
+	$(Q)for f in $(wildcard catalog/schema/*.json); do \
+	    install -D -m 644 $$f $(DESTDIR)$(DOCDIR)/schema/$${f##*/}; done
+	$(Q)for f in $(wildcard cross/deploy/* cross/deploy/*/*); do \
+	    [ -d $$f ] || install -D -m 644 $$f $(DESTDIR)$(DOCDIR)/deploy/$${f#cross/deploy/}; done
+	$(Q)[ -e $(DESTDIR)$(SYSCONFDIR)/walden/walden.conf ] || \
+	    install -D -m 644 build/share/walden.conf $(DESTDIR)$(SYSCONFDIR)/walden/walden.conf
+# Configuration, keys and repositories stay.
+uninstall:
+	$(Q)rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGS) walden-basebackup)
+	$(Q)rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/bash-completion/completions/,$(PROGS) walden-basebackup)
+	$(Q)rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(notdir $(UNITS)))
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/share/man/man1/walden.1 $(DESTDIR)$(PREFIX)/share/man/man1/walden-*.1
+	$(Q)rm -rf $(DESTDIR)$(DOCDIR)
+
+# .deb packages, tarballs and their sums into build/packages; TARGETS="x86_64 armv7" for some of them.
+packages: man
+	$(Q)for t in $(TARGETS); do $(MAKE) cross TARGET=$$t; done
+	$(Q)cross/package build/packages $(TARGETS)
+
+# Two builds from nothing but the sources, in different folders and surroundings: the same bytes?
+# REPRO=packages compares packages and tarballs too; TARGETS="..." says for which.
+repro:
+	$(Q)cross/repro $(if $(filter packages,$(REPRO)),--packages) $(if $(filter-out file,$(origin TARGETS)),$(TARGETS),$(T))
 
 clean:
-	$(Q)rm -rf build/bin build/dev build/clang build/fuzz build/man $(addprefix build/,$(TARGETS))
+	$(Q)rm -rf build/bin build/dev build/clang build/fuzz build/man build/share build/packages $(addprefix build/,$(TARGETS))
 distclean:
 	$(Q)rm -rf build
 
