@@ -155,8 +155,8 @@ static int choose(struct find_run *f, struct err *e)
         return -1;
     if (f->shown.n > limit) {
         f->omitted = f->shown.n - limit;
-        memmove(f->shown.v, f->shown.v + f->omitted, limit * sizeof f->shown.v[0]);
-        f->shown.n = limit;
+        memmove(f->shown.v, f->shown.v + f->omitted, (size_t)limit * sizeof f->shown.v[0]);
+        f->shown.n = (size_t)limit;
     }
     return 0;
 }

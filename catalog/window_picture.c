@@ -21,14 +21,21 @@ struct axis {
 
 static unsigned column(const struct axis *a, int64_t time)
 {
-    unsigned __int128 n;
+    uint64_t at;
+    uint64_t span;
 
     if (time <= a->from || a->to <= a->from)
         return 0;
-    if (time >= a->to)
+    at = (uint64_t)time - (uint64_t)a->from;
+    span = (uint64_t)a->to - (uint64_t)a->from;
+    /* Thousands of years: coarser, so that the product fits. */
+    if (span > UINT64_MAX / BAR_MAX) {
+        at /= BAR_MAX;
+        span /= BAR_MAX;
+    }
+    if (at >= span)
         return a->columns - 1;
-    n = (unsigned __int128)(uint64_t)(time - a->from) * a->columns;
-    return (unsigned)(n / (uint64_t)(a->to - a->from));
+    return (unsigned)(at * a->columns / span);
 }
 
 static void fill(uint8_t *row, const struct axis *a, int64_t from, int64_t to, enum cell cell)
