@@ -8,6 +8,8 @@
  *                  from 1 after the program's exec.  So a point is the same in every run, whatever
  *                  the scheduler does.
  *         NAME     every call of that name, in all processes
+ *         NAME:N   call N of that name, counted over all processes: for programs with threads, of
+ *                  which nobody can say which one makes its calls when
  * ACTION  error=EIO      the call is not made and fails (any name of an error that is listed below)
  *         return=N       the call is not made and answers N: a lie
  *         short          a read or write really moves half of its bytes
@@ -118,6 +120,7 @@ static const struct word calls[] = {
     CALL(fstatfs),
     CALL(statx),
     CALL(sync_file_range),
+    CALL(symlinkat),
     CALL(uname),
     CALL(unlinkat),
     CALL(wait4),
@@ -176,8 +179,9 @@ struct run {
     const char *command;
     const char *last_command;
     int at_process;
-    long at_call;
+    long at_call; /* with a name 0: all */
     const char *at_name;
+    long named; /* calls of that name so far */
     bool started; /* exec is done */
     long hits;
     const char *hit_name;
@@ -333,10 +337,10 @@ static void send(struct run *r, const struct process *to, int sig)
             (void)kill(r->process[i].pid, sig); /* it may have ended meanwhile */
 }
 
-static bool is_hit(const struct run *r, const struct process *p, const char *name)
+static bool is_hit(struct run *r, const struct process *p, const char *name)
 {
     if (r->at_name != NULL)
-        return strcmp(r->at_name, name) == 0;
+        return strcmp(r->at_name, name) == 0 && (++r->named == r->at_call || r->at_call == 0);
     return p == &r->process[r->at_process - 1] && p->calls == r->at_call;
 }
 
@@ -502,10 +506,17 @@ static void start(struct run *r, char **argv)
 static void parse_where(struct run *r, char *text)
 {
     char *dot = strchr(text, '.');
+    char *colon = strchr(text, ':');
     char *end;
 
     if (dot == NULL) {
         r->at_name = text;
+        if (colon == NULL)
+            return;
+        *colon = '\0';
+        r->at_call = strtol(colon + 1, &end, 10);
+        if (*end != '\0' || r->at_call < 1)
+            usage();
         return;
     }
     r->at_process = (int)strtol(text, &end, 10);
