@@ -35,12 +35,13 @@ labels() { (cd "$REPO" && find . -path '*/backup/*' -type f ! -name '.*' -printf
 
 # calls MOST: of the calls in $SCRATCH/points those that change what is on disk, as NAME:N; at most
 # about MOST of each name, the first and the last among them.  Where the others begin differs from
-# sweep to sweep.
+# sweep to sweep.  (What is opened may be made with it: in long runs.)
 SWEEP=0
 calls() {
     SWEEP=$((SWEEP + 1))
     awk -v most="$1" -v shift="$SWEEP" '
-        $2 ~ /^(openat|openat2|mkdirat|write|pwrite64|fsync|fdatasync|rename.*|link.*|symlinkat|unlinkat|fchmod|ftruncate|fallocate)$/ { n[$2]++ }
+        most > 10 && $2 ~ /^openat2?$/ { n[$2]++ }
+        $2 ~ /^(mkdirat|write|pwrite64|fsync|fdatasync|rename.*|link.*|symlinkat|unlinkat|fchmod|ftruncate|fallocate)$/ { n[$2]++ }
         END {
             for (name in n) {
                 step = n[name] <= most ? 1 : (n[name] - 1) / (most - 1)
