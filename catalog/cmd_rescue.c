@@ -108,7 +108,8 @@ static int copy(struct rescue *x, struct err *e)
     if (restore_place(r, e) != 0 || restore_look(r, e) != 0)
         return -1;
     /* Tablespaces come into the scratch directory, too. */
-    if (rescue_map_spaces(x, e) != 0 || restore_check(r, e) != 0 || restore_show(r, e) != 0)
+    if (scratch_map_spaces(&x->scratch, &r->unpack, e) != 0 || restore_check(r, e) != 0 ||
+        restore_show(r, e) != 0)
         return -1;
     r->printed = true;
     return restore_copy(r, e) == 0 && restore_finish(r, e) == 0 ? 0 : -1;
@@ -132,11 +133,11 @@ static int in_scratch(struct rescue *x, struct err *e)
     (void)snprintf(x->server.dir, sizeof x->server.dir, "%s", x->scratch.run);
     rc = copy(x, e);
     if (rc == 0)
-        rc = rescue_own_run(x, e);
+        rc = scratch_own_run(&x->scratch, &x->r->owner, e);
     if (rc == 0)
         rc = restore_server_start(x->r, &x->server, e);
     if (rc == 0)
-        rc = restore_server_wait(x->r, &x->server, e);
+        rc = restore_server_wait(&x->server, e);
     if (rc == 0)
         rc = restore_before_prove(x->r, &x->server, e);
     if (rc == 0)
@@ -153,14 +154,15 @@ static int run(struct rescue *x, struct err *e)
     struct err why = {0};
     int rc;
 
-    if (rescue_output(x, e) != 0 || rescue_sweep(x, e) != 0 || restore_target(r, e) != 0 ||
-        restore_open(r, e) != 0 || restore_before(r, e) != 0 ||
+    if (rescue_output(x, e) != 0 || scratch_open(&x->scratch, x->o->scratch, r->s, e) != 0 ||
+        restore_target(r, e) != 0 || restore_open(r, e) != 0 || restore_before(r, e) != 0 ||
         check(restore_before_what(r), e) != 0 || restore_plan(r, e) != 0 ||
-        rescue_scratch(x, e) != 0)
+        scratch_make(&x->scratch, "rescue", e) != 0)
         return -1;
+    r->o->directory = x->scratch.data;
     rc = in_scratch(x, e);
     os_signal_forget(); /* also who is interrupted cleans up */
-    if (rescue_remove(x, &why) != 0)
+    if (scratch_remove(&x->scratch, &why) != 0)
         msg_warn_err(r->m, &why);
     return rc == 0 ? STATUS_OK : -1;
 }
@@ -184,7 +186,9 @@ static int with_settings(const struct msg *m, struct settings *s, const struct r
         return err_set(e, ERR_NOMEM, "no memory to rescue with");
     x->o = o;
     x->r = restore_new(m, s, &mine, e);
-    rescue_init(x);
+    scratch_init(&x->scratch, m);
+    restore_server_init(&x->server);
+    x->out = (struct os_root)OS_ROOT_INIT;
     if (o->kinds == 0)
         (void)err_set(e, ERR_USAGE,
                       "--before-drop, --before-truncate or --before-deletes is "
@@ -193,7 +197,8 @@ static int with_settings(const struct msg *m, struct settings *s, const struct r
         (void)err_set(e, ERR_USAGE, "-o is missing: where shall the dump go?");
     else if (x->r != NULL)
         status = run(x, e);
-    rescue_fini(x);
+    scratch_fini(&x->scratch);
+    os_root_close(&x->out);
     if (x->r != NULL)
         restore_free(x->r);
     free(x);

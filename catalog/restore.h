@@ -18,7 +18,6 @@
 #include "base/buf.h"
 #include "base/vec.h"
 #include "cmd_key.h"
-#include "pg/control.h"
 #include "place.h"
 #include "repo/inventory.h"
 #include "repo/pages_lease.h"
@@ -115,7 +114,6 @@ struct restore {
     int64_t beat;
     struct buf mark;
     char key[PLACE_MAX]; /* the key that the hook gets; "" */
-    struct control control;
     bool showed_progress;
     bool printed; /* the plan is on standard output */
     int64_t started;

@@ -114,7 +114,7 @@ static int open_dir(struct restore_server *run, struct err *e)
     return rc > 0 ? err_set(e, ERR_IO, "directory \"%s\" does not exist", run->dir) : rc;
 }
 
-static int make_dir(struct restore *r, struct restore_server *run, struct err *e)
+static int make_dir(struct restore_server *run, struct err *e)
 {
     const char *tmp = os_env("TMPDIR");
     struct os_root above = OS_ROOT_INIT;
@@ -133,21 +133,20 @@ static int make_dir(struct restore *r, struct restore_server *run, struct err *e
         return e->code != ERR_NONE ? -1
                                    : err_set(e, ERR_IO, "directory \"%s\" does not exist", tmp);
     rc = os_root_mkdirs(&above, name, 0700, &fd, e);
-    if (rc == 0 && r->owner.change)
-        rc = os_chown(fd, r->owner.uid, r->owner.gid, run->dir, e);
+    if (rc == 0 && run->owner.change)
+        rc = os_chown(fd, run->owner.uid, run->owner.gid, run->dir, e);
     os_drop(&fd);
     os_root_close(&above);
-    return rc == 0 ? open_dir(run, e) : rc;
+    return rc;
 }
 
-static int put(struct restore *r, struct restore_server *run, const char *name, const char *text,
-               struct err *e)
+static int put(const struct restore_server *run, const char *name, const char *text, struct err *e)
 {
     char path[PLACE_MAX];
 
     if (place_join(path, run->dir, name, e) != 0)
         return -1;
-    return place_put(path, text, strlen(text), 0600, false, &r->owner, e) < 0 ? -1 : 0;
+    return place_put(path, text, strlen(text), 0600, false, &run->owner, e) < 0 ? -1 : 0;
 }
 
 static unsigned at_least(uint32_t value, unsigned least)
@@ -155,7 +154,7 @@ static unsigned at_least(uint32_t value, unsigned least)
     return value < least ? least : value;
 }
 
-static int read_control(struct restore *r, struct err *e)
+static int read_control(struct restore *r, struct control *out, struct err *e)
 {
     uint8_t bytes[CONTROL_SIZE];
     size_t got = 0;
@@ -167,13 +166,13 @@ static int read_control(struct restore *r, struct err *e)
     os_drop(&fd);
     if (rc != 0)
         return rc < 0 ? -1 : err_set(e, ERR_IO, "\"" UNPACK_CONTROL "\" is gone");
-    return control_parse(bytes, got, &r->control, e);
+    return control_parse(bytes, got, out, e);
 }
 
 /* Recovery refuses to run with less than the original had. */
-static int write_conf(struct restore *r, struct restore_server *run, struct err *e)
+static int write_conf(const struct restore_server *run, struct err *e)
 {
-    const struct control *c = &r->control;
+    const struct control *c = &run->control;
     char text[CONF_MAX];
 
     (void)snprintf(text, sizeof text,
@@ -188,13 +187,13 @@ static int write_conf(struct restore *r, struct restore_server *run, struct err 
                    at_least(c->max_connections, 20), at_least(c->max_worker_processes, 8),
                    at_least(c->max_wal_senders, 4), at_least(c->max_prepared_xacts, 0),
                    at_least(c->max_locks_per_xact, 64));
-    if (put(r, run, "postgresql.conf", text, e) != 0 ||
-        put(r, run, "pg_hba.conf", "local all all trust\n", e) != 0)
+    if (put(run, "postgresql.conf", text, e) != 0 ||
+        put(run, "pg_hba.conf", "local all all trust\n", e) != 0)
         return -1;
-    return put(r, run, "pg_ident.conf", "", e);
+    return put(run, "pg_ident.conf", "", e);
 }
 
-static int start_server(struct restore *r, struct restore_server *run, struct err *e)
+static int start_server(struct restore_server *run, struct err *e)
 {
     /* On the command line, where postgresql.auto.conf does not beat it. */
     static const char *const fixed[] = {"listen_addresses=",
@@ -228,7 +227,7 @@ static int start_server(struct restore *r, struct restore_server *run, struct er
         return -1;
     argv[n++] = program;
     argv[n++] = "-D";
-    argv[n++] = r->dir;
+    argv[n++] = run->data;
     for (size_t i = 0; i < 4; i++) {
         argv[n++] = "-c";
         argv[n++] = file[i];
@@ -239,19 +238,19 @@ static int start_server(struct restore *r, struct restore_server *run, struct er
     }
     argv[n] = NULL;
     rc = os_root_at(&run->root, "log", O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600, &fd, e);
-    if (rc == 0 && r->owner.change)
-        rc = os_chown(fd, r->owner.uid, r->owner.gid, run->log, e);
+    if (rc == 0 && run->owner.change)
+        rc = os_chown(fd, run->owner.uid, run->owner.gid, run->log, e);
     if (rc == 0)
         rc = os_root_at(&run->root, "log", O_RDONLY, 0, &run->fd, e);
     spec.argv = argv;
-    spec.cwd = r->dir;
+    spec.cwd = run->data;
     spec.in = OS_PROC_NULL;
     spec.out = spec.err = fd;
     spec.own_group = true; /* a Ctrl-C is ours to pass on */
     spec.die_with_us = run->ours;
-    spec.drop_user = r->owner.change;
-    spec.uid = r->owner.uid;
-    spec.gid = r->owner.gid;
+    spec.drop_user = run->owner.change;
+    spec.uid = run->owner.uid;
+    spec.gid = run->owner.gid;
     if (rc == 0)
         rc = os_proc_spawn(&run->proc, &spec, e);
     os_drop(&fd);
@@ -329,7 +328,7 @@ void restore_server_stop(struct restore_server *run)
     os_proc_fini(&run->proc);
 }
 
-static int ended(const struct restore *r, struct restore_server *run, struct err *e)
+static int ended(const struct restore_server *run, struct err *e)
 {
     char why[RESTORE_LOG_LINE];
 
@@ -338,14 +337,13 @@ static int ended(const struct restore *r, struct restore_server *run, struct err
     (void)text_visible(why, 400, run->fatal, strlen(run->fatal));
     (void)err_set(e, ERR_IO, "the server ended (status %d) before it had reached the target: %s",
                   run->proc.exit_code, *why == '\0' ? "see its log" : why);
-    (void)r;
     if (run->ours)
         return -1;
     return err_hint(e, "Its log is %s; the copy is complete, and a start of it goes on.", run->log);
 }
 
 /* Until the target is reached, the server ends, or somebody interrupts. */
-int restore_server_wait(struct restore *r, struct restore_server *run, struct err *e)
+int restore_server_wait(struct restore_server *run, struct err *e)
 {
     bool shows = os_tty_is(STDERR_FILENO);
     int rc = 0;
@@ -357,10 +355,11 @@ int restore_server_wait(struct restore *r, struct restore_server *run, struct er
             restore_server_stop(run);
             return err_context(e, "while recovery was running; the server was stopped");
         }
-        if (restore_beat(r, e) != 0) { /* the WAL may go under its feet: say so, and go on */
-            msg_warn_err(r->m, e);
+        if (run->beat != NULL && run->beat(run->arg, e) != 0) {
+            /* The WAL may go under its feet: say so, and go on. */
+            msg_warn_err(run->m, e);
             err_clear(e);
-            r->has_lease = false;
+            run->beat = NULL;
         }
         gone = os_proc_wait(&run->proc, os_mono_us() + LOOK_US, e);
         if (gone < 0 && e->code == ERR_INTERRUPTED) {
@@ -369,11 +368,11 @@ int restore_server_wait(struct restore *r, struct restore_server *run, struct er
         }
         if (read_log(run, e) != 0)
             return -1;
-        if (shows)
+        if (shows && run->expected > 0)
             fprintf(stderr, "\rrecovery: %llu of %llu segments", (unsigned long long)run->segments,
-                    (unsigned long long)r->plan.segments);
+                    (unsigned long long)run->expected);
         if (gone == 0) {
-            rc = ended(r, run, e);
+            rc = ended(run, e);
             break;
         }
     }
@@ -382,15 +381,50 @@ int restore_server_wait(struct restore *r, struct restore_server *run, struct er
     return rc;
 }
 
+static int beat(void *arg, struct err *e)
+{
+    struct restore *r = arg;
+    int rc = restore_beat(r, e);
+
+    r->has_lease = r->has_lease && rc == 0;
+    return rc;
+}
+
+/* What an earlier run on the same folder left. */
+static void forget(struct restore_server *s)
+{
+    struct err quiet = {0};
+
+    os_drop(&s->fd);
+    s->held = 0;
+    s->segments = 0;
+    s->reached = s->paused = s->promoted = s->shut_down = false;
+    s->stop[0] = s->last[0] = s->fatal[0] = '\0';
+    if (s->root.fd >= 0)
+        (void)os_root_unlink(&s->root, "log", 0, &quiet); /* else it is in the way, and said so */
+}
+
+int restore_server_run(struct restore_server *s, struct err *e)
+{
+    forget(s);
+    if (restore_programs(s->settings, "postgres", s->major, s->major, s->bin, e) != 0 ||
+        (s->dir[0] == '\0' && make_dir(s, e) != 0) || (s->root.fd < 0 && open_dir(s, e) != 0) ||
+        write_conf(s, e) != 0)
+        return -1;
+    return start_server(s, e);
+}
+
 int restore_server_start(struct restore *r, struct restore_server *s, struct err *e)
 {
-    uint32_t major = restore_backup(r)->version / 10000;
-
-    if (restore_programs(r->s, "postgres", major, major, s->bin, e) != 0 ||
-        read_control(r, e) != 0 || (s->dir[0] == '\0' ? make_dir(r, s, e) : open_dir(s, e)) != 0 ||
-        write_conf(r, s, e) != 0)
-        return -1;
-    return start_server(r, s, e);
+    s->m = r->m;
+    s->settings = r->s;
+    s->owner = r->owner;
+    s->major = restore_backup(r)->version / 10000;
+    s->expected = r->plan.segments;
+    s->beat = beat;
+    s->arg = r;
+    memcpy(s->data, r->dir, sizeof s->data);
+    return read_control(r, &s->control, e) == 0 ? restore_server_run(s, e) : -1;
 }
 
 int restore_server_connect(const struct restore_server *s, const char *database, struct pgconn **c,

@@ -9,6 +9,7 @@
 #define CATALOG_RESTORE_SERVER_H
 
 #include "os/proc.h"
+#include "pg/control.h"
 #include "pgconn/pgconn.h"
 #include "restore.h"
 
@@ -20,10 +21,21 @@ enum {
 };
 
 struct restore_server {
+    /* set by the caller: */
+    const struct msg *m;
+    const struct settings *settings;
+    char data[PLACE_MAX];
+    char dir[PLACE_MAX]; /* configuration, socket, log; "": one is made */
+    struct place_owner owner;
+    uint32_t major;
+    bool ours;                             /* it ends with us */
+    struct control control;                /* what recovery demands; zero: nothing */
+    uint64_t expected;                     /* segments that it will fetch */
+    int (*beat)(void *arg, struct err *e); /* called often while it is waited for; NULL */
+    void *arg;
+
     char bin[PLACE_MAX];
-    char dir[PLACE_MAX]; /* configuration, socket, log */
     char log[PLACE_MAX];
-    bool ours; /* it ends with us; set by the caller, as dir may be (else one is made) */
     struct os_root root;
     struct os_proc proc;
     int fd; /* of the log, for reading */
@@ -41,10 +53,14 @@ struct restore_server {
 
 void restore_server_init(struct restore_server *s);
 
-/* Starts it on r->dir, and waits until it has reached the target. */
+/* Starts it on r->dir, all but dir and ours filled in here. */
 int restore_server_start(struct restore *r, struct restore_server *s, struct err *e)
     __attribute__((warn_unused_result));
-int restore_server_wait(struct restore *r, struct restore_server *s, struct err *e)
+/* Starts it as it is filled in; one that was stopped may be started again. */
+int restore_server_run(struct restore_server *s, struct err *e) __attribute__((warn_unused_result));
+
+/* Waits until it has reached its target, or, without one, until it is open. */
+int restore_server_wait(struct restore_server *s, struct err *e)
     __attribute__((warn_unused_result));
 
 /* A connection, as PGUSER or postgres; *user is who.  0 or -1. */

@@ -70,7 +70,7 @@ int restore_start(struct restore *r, struct err *e)
     if (run == NULL)
         return err_set(e, ERR_NOMEM, "no memory to start a server with");
     restore_server_init(run);
-    if (restore_server_start(r, run, e) == 0 && restore_server_wait(r, run, e) == 0) {
+    if (restore_server_start(r, run, e) == 0 && restore_server_wait(run, e) == 0) {
         show(r, run);
         rc = restore_before_prove(r, run, e);
         if (rc == 0 && fflush(stdout) != 0)
