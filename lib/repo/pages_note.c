@@ -7,9 +7,16 @@
 int pages_note_put(struct repo *repo, enum object_kind kind, const char *name,
                    const struct buf *part, struct err *e)
 {
-    struct frame_head head = {.kind = kind, .system_id = repo->where.system_id};
-    struct store_name where = {.kind = kind, .name = name};
     struct object_parts parts = {.public_part = part->p, .public_len = part->len};
+
+    return pages_note_put_parts(repo, kind, name, &parts, e);
+}
+
+int pages_note_put_parts(struct repo *repo, enum object_kind kind, const char *name,
+                         const struct object_parts *parts, struct err *e)
+{
+    struct frame_head head = {.kind = kind};
+    struct store_name where = {.kind = kind, .name = name};
     struct object_writer *w = calloc(1, sizeof *w);
     struct store_put *put = calloc(1, sizeof *put);
     int rc = -1;
@@ -20,9 +27,12 @@ int pages_note_put(struct repo *repo, enum object_kind kind, const char *name,
     }
     (void)snprintf(head.name, sizeof head.name, "%s", name);
     repo_fill_head(repo, &head);
+    repo_place(repo, &where, head.place);
+    if (kind == KIND_DRILL)
+        head.system_id = 0; /* drills outlive the lineage, like dumps */
     if (store_put_begin(&repo->writer, &repo->where, &where, put, e) != 0 ||
         object_writer_begin(w, &head, true, repo_seal(repo), &put->sink, e) != 0 ||
-        object_writer_finish(w, &parts, e) != 0)
+        object_writer_finish(w, parts, e) != 0)
         goto out;
     rc = store_put_commit(put, e);
     if (rc > 0)
