@@ -126,7 +126,7 @@ static int choose_names(struct undump *u, struct err *e)
     return 0;
 }
 
-static int choose_server(struct undump *u, struct err *e)
+int undump_connect(struct undump *u, struct err *e)
 {
     const struct connect *c = &u->o->connection;
 
@@ -177,8 +177,7 @@ static int restore(struct undump *u, struct err *e)
     if (u->o->drop_first && undump_has_database(u, u->target, &none) &&
         undump_drop(u, u->target, e) != 0)
         return -1;
-    if (undump_create(u, e) != 0 || undump_load(u, e) != 0 || undump_compare(u, NULL, e) != 0 ||
-        undump_properties(u, e) != 0)
+    if (undump_fill(u, e) != 0)
         return -1;
     if ((u->o->replace && !u->o->drop_first) || u->o->swap)
         return undump_switch(u, e);
@@ -200,7 +199,7 @@ static int run(struct undump *u, const char *label, struct err *e)
         (void)err_set(e, ERR_KEY, "the dump is sealed, and no secret key is here");
         return err_hint(e, "Give --secret-key with the recovery key.");
     }
-    if (choose_server(u, e) != 0 || choose_names(u, e) != 0 || check_place(u, e) != 0 ||
+    if (undump_connect(u, e) != 0 || choose_names(u, e) != 0 || check_place(u, e) != 0 ||
         undump_check(u, e) != 0)
         return -1;
     u->began = os_mono_us();
@@ -280,8 +279,27 @@ static int print_json(const struct undump *u, struct err *e)
     return rc;
 }
 
-static void end(struct undump *u)
+struct undump *undump_new(const struct msg *m, struct settings *s, const struct undump_options *o,
+                          struct err *e)
 {
+    struct undump *u = calloc(1, sizeof *u);
+
+    if (u == NULL) {
+        (void)err_set(e, ERR_NOMEM, "no memory to restore a dump with");
+        return NULL;
+    }
+    u->msg = m;
+    u->settings = s;
+    u->o = o;
+    u->restore.proc = (struct os_proc)OS_PROC_INIT;
+    u->psql.proc = (struct os_proc)OS_PROC_INIT;
+    return u;
+}
+
+void undump_free(struct undump *u)
+{
+    if (u == NULL)
+        return;
     pgtool_fini(&u->restore);
     pgtool_fini(&u->psql);
     sqlrun_close(u->sql);
@@ -305,19 +323,13 @@ int cmd_undump(int argc, char **argv)
     sets[1] = connect_options(&mine.connection);
     sets[2] = settings_options(&settings);
     if (command_parse(&program, sets, 3, argc, argv, &args, &status) == 0) {
-        struct undump *u = calloc(1, sizeof *u);
+        struct undump *u = undump_new(&m, &settings, &mine, &e);
 
         status = STATUS_OK;
-        if (u == NULL)
-            return STATUS_PROBLEM;
-        u->msg = &m;
-        u->settings = &settings;
-        u->o = &mine;
-        u->restore.proc = (struct os_proc)OS_PROC_INIT;
-        u->psql.proc = (struct os_proc)OS_PROC_INIT;
-        if (run(u, args.v[0], &e) != 0 || (mine.json ? print_json(u, &e) : print_text(u, &e)) != 0)
+        if (u == NULL || run(u, args.v[0], &e) != 0 ||
+            (mine.json ? print_json(u, &e) : print_text(u, &e)) != 0)
             status = command_fail(&m, &e);
-        end(u);
+        undump_free(u);
     }
     settings_fini(&settings);
     return status;

@@ -31,6 +31,15 @@ struct undump_options {
 
 enum { UNDUMP_NAME_MAX = 64, UNDUMP_SHOWN_MAX = 20 };
 
+/* A table whose rows were counted in what was restored. */
+struct undump_table {
+    const char *schema;
+    const char *name;
+    uint64_t rows; /* in the dump */
+    uint64_t found;
+    const char *why; /* it cannot be read; else NULL */
+};
+
 /* Large: on the heap. */
 struct undump {
     const struct msg *msg;
@@ -56,7 +65,20 @@ struct undump {
     uint64_t differ; /* and not as they were */
     int64_t began;
     int64_t took;
+    /* Told each table that is compared; NULL: differences are printed. */
+    int (*told)(void *arg, const struct undump_table *t, struct err *e);
+    /* Called often while the dump is read; NULL. */
+    int (*beat)(void *arg, struct err *e);
+    void *arg;
 };
+
+/* A zeroed struct with its options; NULL without memory. */
+struct undump *undump_new(const struct msg *m, struct settings *s, const struct undump_options *o,
+                          struct err *e);
+void undump_free(struct undump *u); /* accepts NULL */
+
+/* Connects to the server of the dump's job, or the one that the options name. */
+int undump_connect(struct undump *u, struct err *e) __attribute__((warn_unused_result));
 
 /* --- undump_check.c: before anything is changed --- */
 
@@ -85,6 +107,8 @@ int undump_properties(struct undump *u, struct err *e) __attribute__((warn_unuse
 /* --- undump_load.c: what is in them --- */
 
 int undump_load(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+/* Makes the database u->target, fills and compares it. */
+int undump_fill(struct undump *u, struct err *e) __attribute__((warn_unused_result));
 /* Counts the rows of what was restored (of one schema, or all) and prints what differs. */
 int undump_compare(struct undump *u, const char *schema, struct err *e)
     __attribute__((warn_unused_result));

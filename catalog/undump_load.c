@@ -15,6 +15,7 @@
 
 struct feeder {
     struct sink sink;
+    const struct undump *u;
     struct pgtool_run *to;
     bool refused; /* it does not read any more */
 };
@@ -22,8 +23,11 @@ struct feeder {
 static int feeder_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
 {
     struct feeder *f = (struct feeder *)s;
-    int rc = pgtool_write(f->to, bytes, len, e);
+    int rc;
 
+    if (f->u->beat != NULL && f->u->beat(f->u->arg, e) != 0)
+        return -1;
+    rc = pgtool_write(f->to, bytes, len, e);
     if (rc <= 0)
         return rc;
     f->refused = true;
@@ -45,7 +49,7 @@ static const struct sink_ops feeder_ops = {"program", feeder_write, feeder_finis
 
 int undump_feed(struct undump *u, struct pgtool_run *to, struct err *e)
 {
-    struct feeder f = {.to = to};
+    struct feeder f = {.u = u, .to = to};
     struct err why = {0};
 
     sink_init(&f.sink, &feeder_ops, PHASE_DELIVER);
@@ -248,36 +252,43 @@ out:
 
 /* --- counts --- */
 
+static int tell(struct undump *u, const struct undump_table *t, struct err *e)
+{
+    bool differs = t->why != NULL || t->rows != t->found;
+
+    u->tables++;
+    u->rows += t->why == NULL ? t->found : 0;
+    u->differ += differs ? 1 : 0;
+    if (u->told != NULL)
+        return u->told(u->arg, t, e);
+    if (t->why != NULL)
+        msg_warn(u->msg, "table \"%s\".\"%s\" cannot be read: %s", t->schema, t->name, t->why);
+    else if (differs && u->differ <= UNDUMP_SHOWN_MAX)
+        msg_warn(u->msg, "table \"%s\".\"%s\" has %llu rows, the dump has %llu", t->schema, t->name,
+                 (unsigned long long)t->found, (unsigned long long)t->rows);
+    return 0;
+}
+
 static int compare_table(struct undump *u, struct sqlrun *s, const struct dump_table *t,
                          struct err *e)
 {
     const struct dump_meta *m = &u->dump.get.meta;
+    struct undump_table one = {dump_text(m, t->schema), dump_text(m, t->name), t->rows, 0, NULL};
     char schema[SQL_NAME_MAX];
     char name[SQL_NAME_MAX];
     char sql[2 * SQL_NAME_MAX + 64];
     struct err why = {0};
-    uint64_t rows = 0;
 
     (void)snprintf(sql, sizeof sql, "select pg_catalog.count(*) from only %s.%s",
-                   sql_quoted(schema, dump_text(m, t->schema)),
-                   sql_quoted(name, dump_text(m, t->name)));
-    u->tables++;
-    if (sqlrun_number(s, sql, &rows, &why) != 0) {
+                   sql_quoted(schema, one.schema), sql_quoted(name, one.name));
+    if (sqlrun_number(s, sql, &one.found, &why) != 0) {
         if (why.code != ERR_REFUSED) {
             *e = why;
             return -1;
         }
-        u->differ++;
-        msg_warn(u->msg, "table %s.%s cannot be read: %s", schema, name, why.msg);
-        return 0;
+        one.why = why.msg;
     }
-    u->rows += rows;
-    if (rows == t->rows)
-        return 0;
-    if (u->differ++ < UNDUMP_SHOWN_MAX)
-        msg_warn(u->msg, "table %s.%s has %llu rows, the dump has %llu", schema, name,
-                 (unsigned long long)rows, (unsigned long long)t->rows);
-    return 0;
+    return tell(u, &one, e);
 }
 
 int undump_compare(struct undump *u, const char *schema, struct err *e)
@@ -303,4 +314,11 @@ int undump_compare(struct undump *u, const char *schema, struct err *e)
         return rc;
     return err_set(e, ERR_DAMAGED, "%llu of %llu tables do not have the rows of the dump",
                    (unsigned long long)u->differ, (unsigned long long)u->tables);
+}
+
+int undump_fill(struct undump *u, struct err *e)
+{
+    if (undump_create(u, e) != 0 || undump_load(u, e) != 0 || undump_compare(u, NULL, e) != 0)
+        return -1;
+    return undump_properties(u, e);
 }
