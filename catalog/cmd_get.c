@@ -18,6 +18,7 @@
 struct options {
     const char *output;
     const char *stream;
+    const char *passphrase_file;
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -34,6 +35,12 @@ static const struct opt options[] = {
      .arg = "NAME",
      .offset = AT(stream),
      .help = "which database, or globals for roles and tablespaces"},
+    {.name = "passphrase_file",
+     .kind = OPT_TEXT,
+     .arg = "FILE",
+     .offset = AT(passphrase_file),
+     .help = "file whose first line is the passphrase of the secret key (default: asked at the "
+             "terminal)"},
 };
 
 static const struct opt_program program = {
@@ -141,7 +148,8 @@ static int get(const struct settings *s, const struct options *o, const char *la
     }
     t->root = (struct os_root)OS_ROOT_INIT;
     t->publish = (struct publish)PUBLISH_INIT;
-    if (dump_open(d, s, label, e) == 0 && dump_open_stream(d, o->stream, &stream, e) == 0 &&
+    if (dump_open(d, s, label, o->passphrase_file, e) == 0 &&
+        dump_open_stream(d, o->stream, &stream, e) == 0 &&
         open_target(t, o->output, &d->get.meta.streams.v[stream], e) == 0)
         rc = dump_get_stream(&d->get, stream, &t->sink, e);
     if (rc == 0 && !t->is_stdout)

@@ -60,6 +60,12 @@ static const struct opt options[] = {
      .arg = "COMMAND",
      .offset = AT(runner),
      .help = "what stands in front of pg_restore and psql (default: that of the dump's job)"},
+    {.name = "passphrase_file",
+     .kind = OPT_TEXT,
+     .arg = "FILE",
+     .offset = AT(passphrase_file),
+     .help = "file whose first line is the passphrase of the secret key (default: asked at the "
+             "terminal)"},
     {.name = "yes",
      .kind = OPT_FLAG,
      .offset = AT(yes),
@@ -190,7 +196,8 @@ static int run(struct undump *u, const char *label, struct err *e)
     int rc;
 
     if (check_options(u->o, e) != 0 || command_settings(u->settings, u->msg, e) != 0 ||
-        secret_start(e) != 0 || dump_open(&u->dump, u->settings, label, e) != 0 ||
+        secret_start(e) != 0 ||
+        dump_open(&u->dump, u->settings, label, u->o->passphrase_file, e) != 0 ||
         dump_open_stream(&u->dump, u->o->stream, &u->stream, e) != 0)
         return -1;
     if (u->dump.get.meta.streams.v[u->stream].kind != DUMP_DATABASE)

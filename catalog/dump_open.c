@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "cmd_key.h"
 
 static int first_lineage(void *arg, const char *name, struct err *e)
 {
@@ -19,11 +20,12 @@ static int first_lineage(void *arg, const char *name, struct err *e)
 }
 
 /* Dumps stand beside the lineages, so any lineage of the cluster will do where none is named. */
-static int open_repo(struct dump_open *d, const struct settings *s, struct err *e)
+static int open_repo(struct dump_open *d, const struct settings *s, const char *pass_file,
+                     struct err *e)
 {
     uint64_t system_id = s->system_id;
 
-    if (repo_open(&d->repo, s, REPO_READ | REPO_ANY_LINEAGE, e) != 0)
+    if (cmd_key_repo(&d->repo, s, REPO_READ | REPO_ANY_LINEAGE, pass_file, e) != 0)
         return -1;
     d->repo_open = true;
     if (system_id == 0 &&
@@ -36,14 +38,16 @@ static int open_repo(struct dump_open *d, const struct settings *s, struct err *
     return repo_use_lineage(&d->repo, s, s->cluster, system_id, e);
 }
 
-int dump_open(struct dump_open *d, const struct settings *s, const char *text, struct err *e)
+int dump_open(struct dump_open *d, const struct settings *s, const char *text,
+              const char *pass_file, struct err *e)
 {
     const struct dump_item *found = NULL;
     struct dump_list list;
     int rc = -1;
 
     dump_list_init(&list, DUMP_LIST_MAX);
-    if (open_repo(d, s, e) == 0 && dump_list_read(&list, &d->repo, NULL, &d->reader, e) == 0)
+    if (open_repo(d, s, pass_file, e) == 0 &&
+        dump_list_read(&list, &d->repo, NULL, &d->reader, e) == 0)
         found = dump_list_find(&list, text, e);
     if (found != NULL) {
         d->item = *found;

@@ -16,9 +16,9 @@ struct dump_open {
     struct object_reader reader;
 };
 
-/* text: see dump_list_find.  Call dump_close whatever the answer. */
-int dump_open(struct dump_open *d, const struct settings *s, const char *text, struct err *e)
-    __attribute__((warn_unused_result));
+/* text: see dump_list_find; pass_file: see cmd_key_secret.  Call dump_close whatever the answer. */
+int dump_open(struct dump_open *d, const struct settings *s, const char *text,
+              const char *pass_file, struct err *e) __attribute__((warn_unused_result));
 void dump_close(struct dump_open *d);
 
 /* The stream of that name (NULL: the only database); needs the write key or a secret key. */

@@ -72,8 +72,9 @@ static int load_keys(struct repo *r, const struct settings *s, const struct key_
         if (rc == KEY_PROTECTED) {
             (void)err_set(e, ERR_KEY, "secret key \"%s\" is protected by a passphrase",
                           s->secret_key);
-            return err_hint(e,
-                            "Open it with \"walden key open\", or let \"walden restore\" do it.");
+            return err_hint(
+                e, "Open it with \"walden key open\"; commands that have --passphrase-file do "
+                   "it themselves.");
         }
         if (rc != 0)
             return -1;
