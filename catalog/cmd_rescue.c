@@ -126,6 +126,7 @@ static int check(const struct find_candidate *c, struct err *e)
 /* With the scratch directory in hand. */
 static int in_scratch(struct rescue *x, struct err *e)
 {
+    char proof[RESTORE_PROOF_TEXT];
     int rc;
 
     restore_server_init(&x->server);
@@ -139,7 +140,9 @@ static int in_scratch(struct rescue *x, struct err *e)
     if (rc == 0)
         rc = restore_server_wait(&x->server, e);
     if (rc == 0)
-        rc = restore_before_prove(x->r, &x->server, e);
+        rc = restore_before_prove(x->r, &x->server, proof, e);
+    if (rc == 0 && proof[0] != '\0')
+        printf("proven   %s\n", proof);
     if (rc == 0)
         rc = rescue_dump(x, e);
     restore_server_stop(&x->server);

@@ -33,6 +33,7 @@ int pgtool_arg(struct pgtool_args *a, const char *text, struct err *e)
 int pgtool_begin(struct pgtool_args *a, const struct pgtool *t, const char *program, struct err *e)
 {
     a->n = 0;
+    a->env = NULL;
     for (size_t i = 0; t->runner != NULL && i < t->runner->n; i++)
         if (pgtool_arg(a, t->runner->v[i], e) != 0)
             return -1;
@@ -50,10 +51,12 @@ int pgtool_start(struct pgtool_run *r, const struct pgtool_args *a, const char *
 
     r->proc = (struct os_proc)OS_PROC_INIT;
     r->program = program;
+    r->deadline_us = 0;
     r->said_len = 0;
     r->said_more = false;
     r->said[0] = '\0';
     spec.argv = a->v;
+    spec.env = a->env;
     spec.in = in;
     spec.out = out;
     spec.err = OS_PROC_PIPE;
@@ -103,8 +106,11 @@ int pgtool_read(struct pgtool_run *r, pgtool_take *fn, void *arg, struct err *e)
     for (;;) {
         struct os_wait w[2] = {{r->proc.out, POLLIN, false}, {r->proc.err, POLLIN, false}};
         size_t got = 0;
+        int rc = os_wait_fds(w, 2, r->deadline_us, e);
 
-        if (os_wait_fds(w, 2, 0, e) != 0 || (w[1].ready && pgtool_listen(r, e) != 0))
+        if (rc == OS_BUSY)
+            return err_set(e, ERR_TIMEOUT, "%s did not end in time", r->program);
+        if (rc != 0 || (w[1].ready && pgtool_listen(r, e) != 0))
             return -1;
         if (!w[0].ready)
             continue;

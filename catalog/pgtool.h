@@ -39,6 +39,7 @@ struct pgtool_args {
     const char *v[PGTOOL_ARGS_MAX + 1];
     size_t n;
     char path[PLACE_MAX];
+    const char *const *env; /* whole environment; NULL: ours */
 };
 
 /* The program, behind its runner; then add arguments (borrowed). */
@@ -50,6 +51,7 @@ int pgtool_arg(struct pgtool_args *a, const char *text, struct err *e)
 struct pgtool_run {
     struct os_proc proc;
     const char *program;
+    int64_t deadline_us; /* of pgtool_read, by os_mono_us(); set after the start; 0: none */
     size_t said_len;
     bool said_more; /* the first bytes did not fit */
     char said[PGTOOL_SAID_MAX + 1];

@@ -156,8 +156,12 @@ void restore_before_text(const struct restore *r, char *out, size_t cap);
 int restore_before_show(const struct restore *r, struct buf *b, struct err *e)
     __attribute__((warn_unused_result));
 
-/* Reads from the table on the running copy: 0; -1 when it cannot be read. */
-int restore_before_prove(const struct restore *r, const struct restore_server *s, struct err *e)
+enum { RESTORE_PROOF_TEXT = 640 };
+
+/* Reads from the table on the running copy: 0 and what was proven (""; nothing was asked); -1 when
+ * it cannot be read. */
+int restore_before_prove(const struct restore *r, const struct restore_server *s,
+                         char said[RESTORE_PROOF_TEXT], struct err *e)
     __attribute__((warn_unused_result));
 
 /* ---- plan ---- */

@@ -122,7 +122,8 @@ int restore_before_show(const struct restore *r, struct buf *b, struct err *e)
     return buf_fmt(b, e, "           %s %u%s", moments[n][0], (unsigned)c->xid, moments[n][1]);
 }
 
-int restore_before_prove(const struct restore *r, const struct restore_server *s, struct err *e)
+int restore_before_prove(const struct restore *r, const struct restore_server *s,
+                         char said[RESTORE_PROOF_TEXT], struct err *e)
 {
     const struct find_candidate *c = restore_before_what(r);
     struct pgconn *conn = NULL;
@@ -133,6 +134,7 @@ int restore_before_prove(const struct restore *r, const struct restore_server *s
     char what[FINDER_TEXT];
     int rc;
 
+    said[0] = '\0';
     if (c == NULL || s->shut_down || c->database == NULL || (c->name == NULL && c->oid == 0))
         return 0;
     finder_what(c, what);
@@ -155,7 +157,8 @@ int restore_before_prove(const struct restore *r, const struct restore_server *s
     if (rc == 0 && pgconn_rows_count(rows) != 1)
         rc = err_set(e, ERR_DAMAGED, "it is not there");
     if (rc == 0)
-        printf("proven   %s can be read: %s\n", what, pgconn_value(rows, 0, 0));
+        (void)snprintf(said, RESTORE_PROOF_TEXT, "%s can be read: %s", what,
+                       pgconn_value(rows, 0, 0));
     else
         rc = err_context(e, "%s cannot be read", what);
     pgconn_rows_free(rows);

@@ -65,6 +65,7 @@ static void show(const struct restore *r, const struct restore_server *run)
 int restore_start(struct restore *r, struct err *e)
 {
     struct restore_server *run = malloc(sizeof *run);
+    char proof[RESTORE_PROOF_TEXT];
     int rc = -1;
 
     if (run == NULL)
@@ -72,7 +73,9 @@ int restore_start(struct restore *r, struct err *e)
     restore_server_init(run);
     if (restore_server_start(r, run, e) == 0 && restore_server_wait(run, e) == 0) {
         show(r, run);
-        rc = restore_before_prove(r, run, e);
+        rc = restore_before_prove(r, run, proof, e);
+        if (rc == 0 && proof[0] != '\0')
+            printf("proven   %s\n", proof);
         if (rc == 0 && fflush(stdout) != 0)
             rc = err_set(e, ERR_IO, "could not write to standard output");
     }
