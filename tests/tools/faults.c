@@ -181,7 +181,7 @@ struct run {
     int at_process;
     long at_call; /* with a name 0: all */
     const char *at_name;
-    long named; /* calls of that name so far */
+    long named;   /* calls of that name so far */
     bool started; /* exec is done */
     long hits;
     const char *hit_name;
