@@ -1,6 +1,7 @@
 /*
  * walden restore: a backup, and WAL up to a moment, become a data directory.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,6 +275,15 @@ static void keep_rate(const struct restore *r, uint64_t bytes, int64_t us)
 
 /* --- the work --- */
 
+/* What is there is compared and kept, so the time that it took is not lost. */
+static int no_room(struct err *e)
+{
+    if (e->sys == ENOSPC || e->sys == EDQUOT)
+        return err_hint(e,
+                        "Make room and give the same command again: it goes on where it stopped.");
+    return -1;
+}
+
 int restore_copy(struct restore *r, struct err *e)
 {
     struct unpack_how how = {.dir = r->dir,
@@ -294,7 +304,7 @@ int restore_copy(struct restore *r, struct err *e)
         rc = 0;
     if (r->showed_progress)
         fprintf(stderr, "\r%70s\r", "");
-    return rc;
+    return rc == 0 ? 0 : no_room(e);
 }
 
 int restore_finish(struct restore *r, struct err *e)
@@ -306,6 +316,7 @@ int restore_finish(struct restore *r, struct err *e)
         char dir[PLACE_MAX];
         const char *name;
 
+        (void)no_room(e);
         if (r->key[0] == '\0')
             return -1;
         /* The rerun makes another one. */

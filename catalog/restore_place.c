@@ -212,6 +212,41 @@ static int check_copy(struct restore *r, const struct found *f, struct err *e)
     return 0;
 }
 
+/* A mark that stayed behind (a crash between pg_control and its removal) says nothing about a copy
+ * that has lived since: a server that was started left the file that names its options. */
+static int has_lived(const char *dir, struct err *e)
+{
+    static const char *const names[] = {"postmaster.opts", UNPACK_CONTROL};
+    char path[PLACE_MAX];
+    struct stat st;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int rc = place_join(path, dir, names[i], e) == 0 ? os_stat(path, &st, e) : -1;
+
+        if (rc != 0)
+            return rc < 0 ? -1 : 0;
+    }
+    return 1;
+}
+
+static int check_half_done(struct restore *r, struct found *f, struct err *e)
+{
+    int rc = has_lived(r->dir, e);
+
+    if (rc < 0)
+        return -1;
+    if (rc > 0 && r->o->delta)
+        return check_copy(r, f, e);
+    r->state = RESTORE_HALF_DONE;
+    if (rc == 0)
+        return 0;
+    (void)err_set(e, ERR_REFUSED,
+                  "a server was started in \"%s\" since it was restored; only the mark of that "
+                  "restore, " RESTORE_MARK ", stayed behind",
+                  r->dir);
+    return err_hint(e, "Remove that file when the copy is in use; --delta makes it anew.");
+}
+
 /* The word of a person that this directory may be changed. */
 static int confirm(const struct restore *r, struct err *e)
 {
@@ -262,8 +297,9 @@ int restore_place(struct restore *r, struct err *e)
     if (check_stopped(r->dir, e) != 0)
         return -1;
     if (f.mark) {
-        r->state = RESTORE_HALF_DONE;
-        return 0;
+        if (check_half_done(r, &f, e) != 0)
+            return -1;
+        return r->state == RESTORE_COPY ? confirm(r, e) : 0;
     }
     if (f.entries == 0)
         return 0;
@@ -337,8 +373,9 @@ int restore_mark(struct restore *r, struct err *e)
     struct os_root *root = &r->unpack.tree.dir;
     int rc;
 
+    /* Who died may not have flushed it, and without it nobody could go on after the next crash. */
     if (r->state == RESTORE_HALF_DONE)
-        return 0;
+        return publish_make_durable(root, ".", RESTORE_MARK, e) < 0 ? -1 : 0;
     if (os_sweep_temps(root, ".", &swept, e) < 0)
         return -1;
     /* From here on a crash leaves a directory that says what it is. */
@@ -356,11 +393,14 @@ int restore_mark(struct restore *r, struct err *e)
 int restore_unmark(struct restore *r, struct err *e)
 {
     struct os_root *root = &r->unpack.tree.dir;
+    struct err why = {0};
 
     /* A crash before the flush brings the mark back: the next run finds all in place. */
     if (os_root_unlink(root, RESTORE_MARK, 0, e) < 0)
         return -1;
-    return os_sync_dir(root->fd, r->dir, e) < 0 ? -1 : 0;
+    if (os_sync_dir(root->fd, r->dir, &why) < 0) /* all else is flushed: the copy is whole */
+        msg_warn_err(r->m, &why);
+    return 0;
 }
 
 /* --- tablespaces --- */

@@ -44,6 +44,14 @@ int unpack_read(struct unpack *u, const struct manifest_events *events, struct e
     return rc == 0 ? 0 : err_context(e, "backup \"%s\"", u->label);
 }
 
+/* What stood in the way of writing is no fault of the manifest that was read meanwhile. */
+static int noted(struct unpack *u, int rc, const struct err *e)
+{
+    if (rc < 0 && u->cause.code == ERR_NONE)
+        u->cause = *e;
+    return rc;
+}
+
 /* --- the first look --- */
 
 static int tell_name(struct unpack *u, enum unpack_kind kind, const char *path, const char *target,
@@ -347,7 +355,7 @@ static int put_dir(void *arg, uint32_t mode, const char *path, struct err *e)
 {
     struct unpack *u = arg;
 
-    return unpack_tree_dir(u, path, mode, e) == 0 ? unpack_tell(u, e) : -1;
+    return noted(u, unpack_tree_dir(u, path, mode, e), e) == 0 ? unpack_tell(u, e) : -1;
 }
 
 static int put_text(void *arg, enum manifest_type type, const uint8_t *bytes, size_t len,
@@ -363,9 +371,15 @@ static int put_text(void *arg, enum manifest_type type, const uint8_t *bytes, si
     if (type != MANIFEST_SERVER)
         return 0;
     if (u->manifest_fd < 0 &&
-        unpack_tree_file(u, &u->tree.dir, UNPACK_MANIFEST, mode, &u->manifest_fd, e) != 0)
+        noted(u, unpack_tree_file(u, &u->tree.dir, UNPACK_MANIFEST, mode, &u->manifest_fd, e), e) !=
+            0)
         return -1;
-    return os_write_full(u->manifest_fd, bytes, len, UNPACK_MANIFEST, e);
+    return noted(u, os_write_full(u->manifest_fd, bytes, len, UNPACK_MANIFEST, e), e);
+}
+
+bool unpack_is_kept(const struct unpack *u, const struct manifest_file *f)
+{
+    return u->how.keep != NULL && f->flags == 0 && strcmp(f->path, u->how.keep) == 0;
 }
 
 static bool is_same(const struct unpack *u)
@@ -388,7 +402,8 @@ static int put_file(void *arg, const struct manifest_file *f, struct err *e)
         path = unpack_tree_wal(f->path, wal);
     if (path == NULL)
         return damaged(e, "keeps a WAL file of an impossible name,", f->path);
-    if (unpack_tree_find(u, path, f->flags & MANIFEST_OUTSIDE, &root, &rel, &u->skip, e) != 0)
+    if (noted(u, unpack_tree_find(u, path, f->flags & MANIFEST_OUTSIDE, &root, &rel, &u->skip, e),
+              e) != 0)
         return -1;
     if (u->is_control) {
         u->control_runs = 0;
@@ -398,10 +413,10 @@ static int put_file(void *arg, const struct manifest_file *f, struct err *e)
         u->wrote_label = u->wrote_label || strcmp(path, UNPACK_LABEL) == 0;
         u->wrote_map = u->wrote_map || strcmp(path, UNPACK_MAP) == 0;
     }
-    u->skip = u->skip || u->is_control || is_same(u);
+    u->skip = u->skip || u->is_control || unpack_is_kept(u, f) || is_same(u);
     if (u->skip)
         return 0;
-    if (unpack_tree_file(u, root, rel, f->mode, &fd, e) != 0) {
+    if (noted(u, unpack_tree_file(u, root, rel, f->mode, &fd, e), e) != 0) {
         os_drop(&fd);
         return -1;
     }
@@ -446,7 +461,7 @@ static int put_run(void *arg, const struct pages_run *whole, struct err *e)
         if (u->job == NULL) {
             u->job = unpack_pool_job(&u->pool, e);
             if (u->job == NULL)
-                return -1;
+                return noted(u, -1, e);
             u->job->file = u->file;
             u->job->at = u->at;
         }
@@ -478,7 +493,7 @@ static int put_file_end(void *arg, const struct manifest_file *f, struct err *e)
     if (hand_over(u, e) != 0)
         return -1;
     u->file = NULL;
-    if (unpack_pool_end(&u->pool, file, f->size, f->crc, e) != 0)
+    if (noted(u, unpack_pool_end(&u->pool, file, f->size, f->crc, e), e) != 0)
         return -1;
     return unpack_tell(u, e);
 }
@@ -558,6 +573,8 @@ int unpack_files(struct unpack *u, struct err *e)
         return -1;
     u->number = 0;
     rc = unpack_read(u, &events, e);
+    if (rc != 0 && u->cause.code != ERR_NONE)
+        *e = u->cause;
     /* A worker's failure tells more than what it led to. */
     if (rc != 0 && e->code == ERR_INTERRUPTED && u->pool.err.code != ERR_NONE)
         *e = u->pool.err;

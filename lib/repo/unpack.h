@@ -77,7 +77,7 @@ struct unpack_how {
     const char *outside; /* absolute: where files from outside go; NULL: nowhere */
     unsigned jobs;
     bool existing;    /* compare with what is there */
-    const char *keep; /* a file in dir that is the caller's own; NULL */
+    const char *keep; /* a file in dir that is the caller's own, and never the backup's; NULL */
     bool own;         /* give everything to: */
     uid_t uid;
     gid_t gid;
@@ -133,7 +133,8 @@ struct unpack {
     /* unpack_open */
     unpack_name_fn each;
     void *each_arg;
-    int64_t told; /* progress */
+    int64_t told;     /* progress */
+    struct err cause; /* why something could not be written */
 };
 
 /* Reads the backup's manifest through.  each (may be NULL) is called for every name.  -1 also when
@@ -176,6 +177,9 @@ int unpack_tree_link(struct unpack *u, const struct unpack_space *s, struct err 
 int unpack_tree_file(struct unpack *u, struct os_root *root, const char *rel, uint32_t mode,
                      int *fd, struct err *e) __attribute__((warn_unused_result));
 void unpack_tree_close(struct unpack *u);
+
+/* Has the file of the backup the name of the caller's own? */
+bool unpack_is_kept(const struct unpack *u, const struct manifest_file *f);
 
 /* Where a WAL segment that is kept in the backup goes: "pg_wal/<name>", or NULL. */
 const char *unpack_tree_wal(const char *path, char out[64]);

@@ -159,7 +159,7 @@ static int on_file_end(void *arg, const struct manifest_file *f, struct err *e)
         rc = know(u, path, e);
     if (rc == 0 && path != NULL && strcmp(path, UNPACK_CONTROL) != 0) {
         rc = unpack_tree_find(u, path, f->flags & MANIFEST_OUTSIDE, &root, &rel, &skip, e);
-        if (rc == 0 && !skip)
+        if (rc == 0 && !skip && !unpack_is_kept(u, f))
             rc = compare(u, root, rel, f, e);
     }
     u->number++;

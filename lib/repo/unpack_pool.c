@@ -355,6 +355,7 @@ int unpack_pool_end(struct unpack_pool *p, struct unpack_file *f, uint64_t size,
                     struct err *e)
 {
     bool last;
+    bool failed;
     int rc = 0;
 
     (void)pthread_mutex_lock(&p->lock);
@@ -362,10 +363,13 @@ int unpack_pool_end(struct unpack_pool *p, struct unpack_file *f, uint64_t size,
     f->crc = crc;
     f->ended = true;
     last = f->left == 0;
+    failed = p->err.code != ERR_NONE; /* then a piece of it may be missing for that reason */
+    if (last && failed)
+        *e = p->err;
     (void)pthread_mutex_unlock(&p->lock);
     if (!last)
         return 0;
-    rc = prove(f, e);
+    rc = failed ? -1 : prove(f, e);
     free_file(f);
     (void)pthread_mutex_lock(&p->lock);
     p->files += rc == 0 ? 1 : 0;
