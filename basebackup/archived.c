@@ -9,8 +9,10 @@
 #include "base/text.h"
 #include "os/signal.h"
 #include "os/time.h"
+#include "pg/history.h"
 #include "pg/join.h"
 #include "repo/wal.h"
+#include "repo/wal_put.h"
 
 enum { LOOK_FIRST_US = 20 * 1000, LOOK_US = 320 * 1000, TELL_US = 500 * 1000 };
 
@@ -170,6 +172,55 @@ int archived_wait(struct repo *repo, const struct archived_range *range, int64_t
     rc = wait_all(&w, e);
     wal_branches_fini(&w.branches);
     free(w.join);
+    return rc;
+}
+
+/* Puts one history into the archive, unless it is there: 1 when it was put, 0, -1. */
+static int offer(struct repo *repo, struct pgconn *c, tli_t tli, bool compress, struct wal_put *put,
+                 struct history *found, struct err *e)
+{
+    struct wal_put_report report;
+    char name[WALNAME_MAX];
+    struct store_name where = {.kind = KIND_HISTORY, .timeline = tli, .name = name};
+    struct buf text;
+    int rc;
+
+    walname_history(name, tli);
+    rc = store_has(&repo->store, &repo->where, &where, e);
+    if (rc <= 0)
+        return rc;
+    buf_init(&text, REPLICATION_HISTORY_MAX);
+    rc = replication_history(c, tli, &text, e);
+    if (rc > 0) /* lost: what was before this timeline is nobody's matter here */
+        rc = 0;
+    else if (rc == 0 &&
+             (found == NULL || history_parse(buf_text(&text), text.len, tli, found, e) == 0))
+        rc = wal_put_history(put, repo, tli, buf_text(&text), text.len, compress, &report, e) < 0
+                 ? -1
+                 : 1;
+    else
+        rc = -1;
+    buf_fini(&text);
+    return rc;
+}
+
+int archived_history(struct repo *repo, struct pgconn *c, tli_t tli, bool compress, struct err *e)
+{
+    struct history *h = calloc(1, sizeof *h);
+    struct wal_put *put = NULL;
+    int rc = 0;
+
+    if (tli > 1)
+        put = calloc(1, sizeof *put);
+    if (h == NULL || (tli > 1 && put == NULL))
+        rc = err_set(e, ERR_NOMEM, "no memory for the history of a timeline");
+    else if (tli > 1)
+        rc = offer(repo, c, tli, compress, put, h, e);
+    for (uint32_t i = 0; rc > 0 && i < h->n; i++)
+        if (h->entry[i].tli > 1 && offer(repo, c, h->entry[i].tli, compress, put, NULL, e) < 0)
+            rc = -1;
+    free(h);
+    free(put);
     return rc;
 }
 

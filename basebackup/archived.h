@@ -13,6 +13,7 @@
 
 #include "object/reader.h"
 #include "pg/walname.h"
+#include "pgconn/replication.h"
 #include "repo/repo.h"
 
 struct archived_range {
@@ -28,6 +29,13 @@ typedef int archived_waits(void *arg, const char *segment, int64_t waited_us, st
 /* deadline_us by os_mono_us().  0; ERR_TIMEOUT; ERR_DAMAGED and the like for what came. */
 int archived_wait(struct repo *repo, const struct archived_range *range, int64_t deadline_us,
                   archived_waits *tell, void *arg, struct object_reader *scratch, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* A server archives the history of its timeline when that begins, and never again: where it was
+ * promoted before it archived here, nobody could recover along its timeline.  Then the history,
+ * and those of its ancestors, are asked of the server and put into the archive: 1.  0: it is there,
+ * or there is none; -1. */
+int archived_history(struct repo *repo, struct pgconn *c, tli_t tli, bool compress, struct err *e)
     __attribute__((warn_unused_result));
 
 /* The newest segment in the archive: its timeline and end; 0 and 0 when there is none. */

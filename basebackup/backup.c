@@ -404,8 +404,15 @@ static int wait_archived(struct backup *b, struct err *e)
 {
     const struct archived_range range = {b->intake.tli, b->intake.start, b->end.tli, b->end.lsn};
     int64_t deadline = os_mono_us() + (int64_t)b->o->wal_timeout;
-    int rc = archived_wait(&b->repo, &range, deadline, on_wait, b, b->intake.scratch, e);
+    int rc = archived_history(&b->repo, b->source.c, b->end.tli,
+                              b->settings->compression == SETTINGS_LZ4, e);
 
+    if (rc < 0)
+        return source_failed(e);
+    if (rc > 0)
+        msg_note(b->msg, "the history of timeline %" PRIu32 " was not in the archive; it is now",
+                 b->end.tli);
+    rc = archived_wait(&b->repo, &range, deadline, on_wait, b, b->intake.scratch, e);
     progress_clear(&b->progress);
     if (rc == 0 || e->code != ERR_TIMEOUT)
         return rc;

@@ -97,7 +97,10 @@ static void hint_near(const struct restore *r, struct err *e)
             i == 0 ? "The nearest moment before it is" : "The nearest moment after it is", option,
             *time == '\0' ? "" : " (last commit ", time, *time == '\0' ? "" : ")");
     }
-    if (p->elsewhere != 0 && p->elsewhere != p->tli)
+    if (p->why == PLAN_OTHER_BRANCH && r->o->backup != NULL && r->o->timeline == NULL)
+        (void)err_hint(e, "The backup is of another timeline: \"--target-timeline current\" goes "
+                          "along that.");
+    else if (p->elsewhere != 0 && p->elsewhere != p->tli)
         (void)err_hint(e, "It is on timeline %u: try --target-timeline %u.", (unsigned)p->elsewhere,
                        (unsigned)p->elsewhere);
     else if (text[0][0] != '\0' || text[1][0] != '\0')

@@ -73,6 +73,25 @@ static int take_lines(struct inventory *v, struct err *e)
     return 0;
 }
 
+/* A backup that holds its own WAL holds the history of its timeline, too. */
+static int take_lines_inside(struct inventory *v, struct err *e)
+{
+    for (size_t i = 0; i < v->in.backups.n; i++) {
+        const struct plan_backup *b = &v->in.backups.v[i];
+        struct plan_line line = {.tli = b->start_tli, .inside = true};
+        size_t at = v->in.lines.n;
+
+        if (!b->inside || b->start_tli != b->stop_tli || plan_line(&v->in, line.tli) != NULL)
+            continue;
+        if (plan_lines_push(&v->in.lines, line, e) != 0)
+            return -1;
+        for (; at > 0 && v->in.lines.v[at - 1].tli > line.tli; at--)
+            v->in.lines.v[at] = v->in.lines.v[at - 1];
+        v->in.lines.v[at] = line;
+    }
+    return 0;
+}
+
 /* --- backups --- */
 
 /* What is wrong with a backup itself; NULL: nothing.  (Its WAL is the plan's matter.) */
@@ -154,7 +173,7 @@ int inventory_read(struct inventory *v, struct repo *r, struct object_reader *sc
     scan_init(&v->scan);
     backup_list_init(&v->list);
     if (take_backups(v, r, scratch, e) != 0 || scan_lineage(&v->scan, r, &how, scratch, e) != 0 ||
-        merge_rows(v, e) != 0 || take_lines(v, e) != 0)
+        merge_rows(v, e) != 0 || take_lines(v, e) != 0 || take_lines_inside(v, e) != 0)
         return -1;
     v->in.expired = &v->scan.expired;
     return backup_list_judge(&v->list, &v->scan.cover, &v->scan.problems, e);

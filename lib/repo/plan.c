@@ -120,18 +120,26 @@ static size_t next_backup(const struct plan_input *in, const bool *done)
     return found;
 }
 
-/* The newest timeline that has a history, and the first one. */
 tli_t plan_latest(const struct plan_input *in)
 {
     tli_t tli = 1;
+    tli_t last = 0;
+    tli_t inside = 0;
 
-    for (size_t i = 0; i < in->lines.n; i++)
-        if (in->lines.v[i].known || in->lines.v[i].tli == 1)
-            tli = in->lines.v[i].tli > tli ? in->lines.v[i].tli : tli;
+    for (size_t i = 0; i < in->lines.n; i++) {
+        const struct plan_line *line = &in->lines.v[i];
+
+        if (line->inside)
+            inside = line->tli > inside ? line->tli : inside;
+        else
+            last = line->tli;
+        if ((line->known || line->tli == 1) && line->tli > tli)
+            tli = line->tli;
+    }
+    if (last == 0)
+        return inside != 0 ? inside : 1;
     /* A cluster that was restored elsewhere first may have no timeline 1 here at all. */
-    if (plan_line(in, tli) == NULL && in->lines.n > 0)
-        tli = in->lines.v[in->lines.n - 1].tli;
-    return tli;
+    return plan_line(in, tli) == NULL ? last : tli;
 }
 
 /* Does the backup lie behind the target? */

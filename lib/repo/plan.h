@@ -103,6 +103,7 @@ struct plan_line {
     tli_t parent; /* 0: none */
     lsn_t birth;  /* where it left its parent */
     bool known;   /* its history is there (or it is the first one) */
+    bool inside;  /* no, and nothing else of it: but a backup along it brings all it needs */
 };
 VEC_DECLARE(plan_lines, struct plan_line);
 
@@ -273,7 +274,9 @@ int plan_make(struct plan *p, const struct plan_input *in, const struct plan_tar
 bool plan_replays(const struct plan *p, const struct plan_input *in, tli_t tli, uint64_t segno,
                   lsn_t lsn);
 
-/* The newest timeline that has a history, and the first one. */
+/* The newest timeline that has a history, or the first one.  One that only a backup brings along
+ * counts where nothing is archived: the backup of a copy that was opened somewhere else must not
+ * become the way that a restore goes by itself. */
 tli_t plan_latest(const struct plan_input *in);
 
 /* In one phrase. */

@@ -21,7 +21,16 @@ struct job {
     struct store_name object;
     uint64_t size;
     int fd;
+    const char *text; /* the content, where there is no file */
 };
+
+static int read_at(const struct job *j, void *out, size_t len, uint64_t at, struct err *e)
+{
+    if (j->text == NULL)
+        return os_pread_exact(j->fd, out, len, at, j->path, e);
+    memcpy(out, j->text + at, len);
+    return 0;
+}
 
 static bool holds_wal(const struct job *j)
 {
@@ -209,7 +218,7 @@ static int pass_text(struct job *j, struct object_parts *parts, struct buf *publ
     if (text == NULL)
         return err_set(e, ERR_NOMEM, "no memory for \"%s\"", j->path);
     text[j->size] = '\0';
-    if (os_read_exact(j->fd, text, (size_t)j->size, j->path, e) == 0) {
+    if (read_at(j, text, (size_t)j->size, 0, e) == 0) {
         rc = j->name.kind == WALNAME_HISTORY
                  ? judge_history(j, text, (size_t)j->size, public_part, e)
                  : judge_backup_note(j, text, (size_t)j->size, e);
@@ -275,7 +284,7 @@ static int compare_write(struct sink *s, const uint8_t *bytes, size_t len, struc
             c->different = true;
             break;
         }
-        if (os_pread_exact(j->fd, j->w->io, take, c->at, j->path, e) != 0)
+        if (read_at(j, j->w->io, take, c->at, e) != 0)
             return -1;
         c->different = memcmp(j->w->io, bytes, take) != 0;
         c->at += take;
@@ -297,7 +306,7 @@ static int compare_rest(struct compare *c, struct err *e)
         uint64_t left = j->size - c->at;
         size_t take = left < WAL_PUT_IO ? (size_t)left : (size_t)WAL_PUT_IO;
 
-        if (os_pread_exact(j->fd, j->w->io, take, c->at, j->path, e) != 0)
+        if (read_at(j, j->w->io, take, c->at, e) != 0)
             return -1;
         for (size_t i = 0; i < take && !c->different; i++)
             c->different = j->w->io[i] != 0;
@@ -342,7 +351,7 @@ static int same_digest(struct job *j, struct object_reader *stored, struct err *
         uint64_t left = j->size - at;
         size_t take = left < WAL_PUT_IO ? (size_t)left : (size_t)WAL_PUT_IO;
 
-        if (os_pread_exact(j->fd, j->w->io, take, at, j->path, e) != 0 ||
+        if (read_at(j, j->w->io, take, at, e) != 0 ||
             object_kept_write(&kept, &d->sink, j->w->io, take, e) != 0)
             return -1;
         at += take;
@@ -388,6 +397,25 @@ static int already_there(struct job *j, struct err *e)
     return err_context(e, "refused to archive \"%s\"", j->path);
 }
 
+/* Stores what was opened, or compares it with what is there. */
+static int put(struct job *j, bool compress, struct wal_put_report *report, struct err *e)
+{
+    int rc;
+
+    report->plain_size = j->size;
+    if (holds_wal(j) && walwalk_init(&j->w->walk, &j->name, j->r->lineage.segment_size,
+                                     j->r->where.system_id, e) != 0)
+        return not_what_it_says(j, e);
+    rc = store_has(&j->r->store, &j->r->where, &j->object, e);
+    if (rc == STORE_ABSENT)
+        rc = store_new(j, compress, report, e);
+    else if (rc == 0)
+        rc = STORE_EXISTS;
+    if (rc == STORE_EXISTS) /* now, or since another archiver was faster */
+        rc = already_there(j, e);
+    return rc;
+}
+
 int wal_put(struct wal_put *w, struct repo *r, const char *path, bool compress,
             struct wal_put_report *report, struct err *e)
 {
@@ -401,22 +429,22 @@ int wal_put(struct wal_put *w, struct repo *r, const char *path, bool compress,
         (void)err_set(e, ERR_USAGE, "\"%s\" is not the name of a WAL file", path);
         return err_hint(e, "archive_command must pass %%p: archive_command = 'walden-archive %%p'");
     }
-    if (open_source(&j, e) != 0)
-        goto out;
-    report->plain_size = j.size;
-    if (holds_wal(&j) &&
-        walwalk_init(&w->walk, &j.name, r->lineage.segment_size, r->where.system_id, e) != 0) {
-        rc = not_what_it_says(&j, e);
-        goto out;
-    }
-    rc = store_has(&r->store, &r->where, &j.object, e);
-    if (rc == STORE_ABSENT)
-        rc = store_new(&j, compress, report, e);
-    else if (rc == 0)
-        rc = STORE_EXISTS;
-    if (rc == STORE_EXISTS) /* now, or since another archiver was faster */
-        rc = already_there(&j, e);
-out:
+    if (open_source(&j, e) == 0)
+        rc = put(&j, compress, report, e);
     os_drop(&j.fd);
     return rc;
+}
+
+int wal_put_history(struct wal_put *w, struct repo *r, tli_t tli, const char *text, size_t len,
+                    bool compress, struct wal_put_report *report, struct err *e)
+{
+    char name[WALNAME_MAX];
+    struct job j = {.w = w, .r = r, .path = name, .size = len, .fd = -1, .text = text};
+
+    memset(report, 0, sizeof *report);
+    w->put.sink.ops = NULL;
+    walname_history(name, tli);
+    if (!wal_object_name(name, &j.name, &j.object))
+        return err_set(e, ERR_INTERNAL, "timeline %u has no history", (unsigned)tli);
+    return check_size(&j, e) != 0 ? -1 : put(&j, compress, report, e);
 }

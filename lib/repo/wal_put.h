@@ -50,4 +50,9 @@ struct wal_put {
 int wal_put(struct wal_put *w, struct repo *r, const char *path, bool compress,
             struct wal_put_report *report, struct err *e) __attribute__((warn_unused_result));
 
+/* The same for the history of a timeline that lies in no file. */
+int wal_put_history(struct wal_put *w, struct repo *r, tli_t tli, const char *text, size_t len,
+                    bool compress, struct wal_put_report *report, struct err *e)
+    __attribute__((warn_unused_result));
+
 #endif
