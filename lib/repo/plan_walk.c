@@ -30,7 +30,8 @@ int plan_path(const struct plan_input *in, tli_t tli, struct plan_parts *parts, 
         struct plan_part part = {.tli = tli, .end = end};
 
         /* Only the wanted timeline's own history is read by a server; it names all ancestors. */
-        if (tli > 1 && (line == NULL || (i == 0 && !line->known && !line->inside) || i >= GENERATIONS_MAX)) {
+        if (tli > 1 &&
+            (line == NULL || (i == 0 && !line->known && !line->inside) || i >= GENERATIONS_MAX)) {
             *missing = tli;
             return 1;
         }

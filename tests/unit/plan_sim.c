@@ -293,10 +293,10 @@ void sim_fill(struct plan_input *in, bool keys)
 
     plan_input_init(in, SIM_SEG);
     for (tli_t tli = 1; tli <= sim_lines; tli++) {
-        sim_must(plan_lines_push(
-                     &in->lines,
-                     (struct plan_line){tli, sim_line[tli].parent, sim_line[tli].birth, true},
-                     &e) == 0);
+        sim_must(plan_lines_push(&in->lines,
+                                 (struct plan_line){tli, sim_line[tli].parent, sim_line[tli].birth,
+                                                    true, false},
+                                 &e) == 0);
         for (uint64_t s = 0; s < SIM_SEGS; s++) {
             struct plan_segment *segment;
 
