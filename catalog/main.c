@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"window", cmd_window, "show to which moments you can go back, with every gap"},
     {"restore", cmd_restore, "bring a cluster back as it was at a moment"},
     {"rescue", cmd_rescue, "get one table back as it was before an accident"},
+    {"drill", cmd_drill, "rehearse a restore, check the copy, record what was found"},
     {"expire", cmd_expire, "remove backups and WAL that no rule keeps, with a reason for each"},
     {"keep", cmd_keep, "pin a backup, so that it never expires; list and release pins"},
     {"export", cmd_export, "write a backup as plain files, for stock PostgreSQL"},

@@ -18,9 +18,9 @@
 #include "base/buf.h"
 #include "base/vec.h"
 #include "cmd_key.h"
+#include "lease.h"
 #include "place.h"
 #include "repo/inventory.h"
-#include "repo/pages_lease.h"
 #include "repo/unpack.h"
 
 #define RESTORE_MARK "walden-restore.plan"
@@ -109,13 +109,12 @@ struct restore {
     struct restore_shares shares;
     struct restore_rooms rooms;
     uint64_t rate; /* measured bytes per second of an earlier restore; 0: none */
-    struct pages_lease lease;
-    bool has_lease;
-    int64_t beat;
+    struct lease lease;
     struct buf mark;
     char key[PLACE_MAX]; /* the key that the hook gets; "" */
     bool showed_progress;
-    bool printed; /* the plan is on standard output */
+    bool printed;  /* the plan is on standard output */
+    bool unpacked; /* the files are in place, with pg_control */
     int64_t started;
 };
 

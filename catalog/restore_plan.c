@@ -4,8 +4,6 @@
 
 #include "base/text.h"
 #include "os/file.h"
-#include "os/host.h"
-#include "os/time.h"
 #include "repo/condemned.h"
 #include "repo/heads.h"
 #include "repo/pack_remove.h"
@@ -243,44 +241,16 @@ static int take_name(void *arg, enum unpack_kind kind, const char *path, const c
     return add_share(arg, path, (size + BLOCK - 1) / BLOCK * BLOCK + (size == 0 ? 0 : 512), e);
 }
 
-/* Nothing of the backup is removed while somebody reads it.  Who may not write goes on without. */
-static void take_lease(struct restore *r)
-{
-    char host[OS_HOSTNAME_MAX];
-    char holder[128];
-    struct err why = {0};
-
-    if (r->o->dry_run || (r->repo.marker.sealed && !r->repo.has_host)) {
-        if (!r->o->dry_run)
-            msg_detail(r->m, "no lease is taken: that needs the host key");
-        return;
-    }
-    os_hostname(host, sizeof host);
-    (void)snprintf(holder, sizeof holder, "%s restore %ld", host, (long)os_pid());
-    if (pages_lease_take(&r->lease, &r->repo, KIND_LEASE, restore_backup(r)->label, holder, &why) ==
-        0) {
-        r->has_lease = true;
-        r->beat = os_mono_us();
-        return;
-    }
-    msg_warn_err(r->m, &why);
-    msg_warn(r->m, "the restore goes on without a lease: nobody may expire backups meanwhile");
-}
-
 int restore_beat(struct restore *r, struct err *e)
 {
-    const int64_t every = (int64_t)PAGES_BEAT_S * USEC_PER_SEC;
-    int64_t now = os_mono_us();
-
-    if (!r->has_lease || now - r->beat <= every)
-        return 0;
-    r->beat = now;
-    return pages_lease_beat(&r->lease, e);
+    return lease_beat(&r->lease, e);
 }
 
 int restore_look(struct restore *r, struct err *e)
 {
-    take_lease(r);
+    /* Nothing of the backup is removed while somebody reads it. */
+    if (!r->o->dry_run)
+        lease_take(&r->lease, &r->repo, restore_backup(r)->label, "restore", r->m);
     if (!r->o->dry_run &&
         condemned_check(&r->inventory.in, &r->plan, &r->repo, &r->scratch, e) != 0)
         return -1;
@@ -294,8 +264,7 @@ void restore_close(struct restore *r)
 {
     if (r->has_unpack)
         unpack_close(&r->unpack);
-    if (r->has_lease)
-        pages_lease_drop(&r->lease);
+    lease_drop(&r->lease);
     restore_shares_fini(&r->shares);
     restore_rooms_fini(&r->rooms);
     buf_fini(&r->mark);

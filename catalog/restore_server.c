@@ -195,10 +195,16 @@ static int write_conf(const struct restore_server *run, struct err *e)
 
 static int start_server(struct restore_server *run, struct err *e)
 {
-    /* On the command line, where postgresql.auto.conf does not beat it. */
+    /* On the command line, where postgresql.auto.conf does not beat it.  Whatever the original had
+     * set, the copy reaches nobody: subscriptions would fetch in the original's place. */
     static const char *const fixed[] = {"listen_addresses=",
                                         ("port=" RESTORE_PORT),
+                                        "unix_socket_permissions=0700",
                                         "archive_mode=off",
+                                        "archive_command=",
+                                        "primary_conninfo=",
+                                        "primary_slot_name=",
+                                        "max_logical_replication_workers=0",
                                         "hot_standby=on",
                                         "ssl=off",
                                         "shared_preload_libraries=",
@@ -235,6 +241,10 @@ static int start_server(struct restore_server *run, struct err *e)
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         argv[n++] = "-c";
         argv[n++] = fixed[i];
+    }
+    if (run->major >= 15) {
+        argv[n++] = "-c";
+        argv[n++] = "archive_library=";
     }
     argv[n] = NULL;
     rc = os_root_at(&run->root, "log", O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600, &fd, e);
@@ -383,11 +393,7 @@ int restore_server_wait(struct restore_server *run, struct err *e)
 
 static int beat(void *arg, struct err *e)
 {
-    struct restore *r = arg;
-    int rc = restore_beat(r, e);
-
-    r->has_lease = r->has_lease && rc == 0;
-    return rc;
+    return restore_beat(arg, e);
 }
 
 /* What an earlier run on the same folder left. */

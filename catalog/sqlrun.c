@@ -358,6 +358,11 @@ size_t sqlrun_count(const struct sqlrows *r)
     return r->pg != NULL ? pgconn_rows_count(r->pg) : r->rows;
 }
 
+size_t sqlrun_columns(const struct sqlrows *r)
+{
+    return r->pg != NULL ? pgconn_rows_columns(r->pg) : r->columns;
+}
+
 const char *sqlrun_value(const struct sqlrows *r, size_t row, size_t column)
 {
     if (r->pg != NULL)

@@ -40,6 +40,7 @@ int sqlrun_query(struct sqlrun *s, const char *sql, struct sqlrows **rows, struc
     __attribute__((warn_unused_result));
 void sqlrun_free(struct sqlrows *r); /* accepts NULL */
 size_t sqlrun_count(const struct sqlrows *r);
+size_t sqlrun_columns(const struct sqlrows *r);
 const char *sqlrun_value(const struct sqlrows *r, size_t row, size_t column);
 
 /* The first value of the first row into out: 0, 1 when there is none (NULL), -1. */

@@ -236,6 +236,11 @@ void pgconn_rows_free(struct pgconn_rows *r)
     free(r);
 }
 
+size_t pgconn_rows_columns(const struct pgconn_rows *r)
+{
+    return (size_t)PQnfields(r->result);
+}
+
 size_t pgconn_rows_count(const struct pgconn_rows *r)
 {
     return (size_t)PQntuples(r->result);

@@ -62,6 +62,7 @@ int pgconn_query(struct pgconn *c, const char *sql, int64_t deadline_us, struct 
 void pgconn_rows_free(struct pgconn_rows *r); /* accepts NULL */
 
 size_t pgconn_rows_count(const struct pgconn_rows *r);
+size_t pgconn_rows_columns(const struct pgconn_rows *r);
 
 /* A value as text, NULL for SQL's NULL and for a row or column that is not there. */
 const char *pgconn_value(const struct pgconn_rows *r, size_t row, size_t column);
