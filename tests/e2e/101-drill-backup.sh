@@ -1,0 +1,69 @@
+#!/bin/bash
+# Goal: `walden drill` of a base backup brings it up on a server of its own, cut off from the original:
+# tablespaces come into the scratch directory, archiving is off; the rows that were counted when it was
+# taken are compared at that very moment; the newest moment, any moment, or the one before a drop.
+#
+# timeout: 300
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/tools/walden-env.sh
+. "$ROOT/tests/tools/walden-env.sh"
+# shellcheck source=tests/tools/dump-env.sh
+. "$ROOT/tests/tools/dump-env.sh"
+# shellcheck source=tests/tools/drill-env.sh
+. "$ROOT/tests/tools/drill-env.sh"
+
+major=17
+dr_place "$major"
+pg_init srv "$major" --wal-segsize=1 || bail initdb
+w_init_sealed srv "$(pg_data srv)" || bail 'no repository'
+pg_archive srv "$(w_archive_command srv)"
+pg_conf srv 'autovacuum = off'
+pg_start srv || bail 'no server'
+mkdir "$SCRATCH/space"
+pg_sql srv "create tablespace far location '$SCRATCH/space'"
+pg_sql srv 'create database shop'
+d_sql srv shop "create table orders as select i, md5(i::text) as t from generate_series(1, 5000) i;
+    create table apart tablespace far as select i from generate_series(1, 70) i;
+    create publication p for table orders"
+d_conf srv "count_tables = 'shop.public.orders shop.public.apart'"
+d_conf srv '[drill order_rows]' 'of = backup' 'database = shop' 'sql = select count(*) from orders' 'expect = >= 5000' \
+    '[drill standing]' 'of = backup' 'sql = select not pg_is_in_recovery()' \
+    '[drill health]' 'of = backup' 'database = shop' 'timeout = 20s' \
+    "command = $(pg_prog psql) -Atc \"select 'db: ' || current_database()\"" 'expect = db: shop'
+ok 'a backup' pg_env srv walden backup --config "$(w_conf srv)" --fast
+backup=$(dr srv list --json | jq -r '.backups[-1].label')
+d_sql srv shop 'insert into orders select i, md5(i::text) from generate_series(1, 1000) i'
+pg_switch srv >/dev/null
+d_sql srv shop 'drop table orders'
+pg_switch srv >/dev/null
+d_sql srv shop "create table orders as select i, md5(i::text) as t from generate_series(1, 6000) i"
+pg_switch srv >/dev/null
+before=$(find "$SCRATCH/space" "$(pg_data srv)/pg_tblspc" | sort | cksum)
+
+exits 3 'without the secret key it cannot tell' walden drill --config "$(w_conf srv)" --scratch "$PLACE" --latest
+like "$ERR" 'no secret key is here' 'and says why'
+exits 3 'nor which is due' walden drill --config "$(w_conf srv)" --scratch "$PLACE"
+is "$(dr srv list --json | jq '.drills | length')" 0 'nothing went on record'
+
+json dr srv drill
+is "$(query '.result, .kind, .drilled' | paste -sd' ')" "ok backup $backup" 'the backup is drilled'
+is "$(query '[.checks[] | select(.result != "passed") | .name] | join(" ")')" '' 'every check passed'
+is "$(query '[.checks[] | select(.name | startswith("rows")) | "\(.name)=\(.found)"] | join(" ")')" \
+    'rows shop.public.orders=5000 rows shop.public.apart=70' 'the rows are those of the moment of the counts'
+is "$(query '.checks[] | select(.name == "order_rows").found')" 6000 'and the copy went on to the end'
+is "$(query '.checks[] | select(.name == "health").found')" 'db: shop' 'the command found the copy'
+is "$(query '.checks[] | select(.name == "amcheck").found')" none 'pg_amcheck looked at it'
+ok 'times were measured' test "$(query 'if .unpack_ms > 0 and .replay_ms > 0 and .total_ms >= .unpack_ms + .replay_ms then 1 else 0 end')" = 1
+ok 'nothing is left' is_clean
+is "$(find "$SCRATCH/space" "$(pg_data srv)/pg_tblspc" | sort | cksum)" "$before" "the original's tablespace was not touched"
+
+exits 0 'before a drop' dr srv drill --before-drop public.orders --database shop --line
+like "$OUT" '^drill=ok kind=backup .* order_rows=6000' 'one line of evidence'
+exits 0 'any moment' dr srv drill --random --no-amcheck
+like "$OUT" '^  asked    time ' 'it is a time'
+like "$OUT" 'skipped  amcheck .*--no-amcheck' 'what was left out is said'
+exits 0 'a backup by its name' dr srv drill "$backup" --line
+like "$OUT" 'order_rows=5000' 'stops at what was counted with it'
+ok 'nothing is left' is_clean
+done_testing
