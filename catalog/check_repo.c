@@ -136,6 +136,47 @@ static uint64_t growth(const struct check *c, const struct survey_lineage *l)
 
 /* --- proof --- */
 
+/* The newest drill of the backups, and of each job, is what counts. */
+static void take_drills(struct judge_proof *p, const struct survey_lineage *l)
+{
+    p->drilled = p->drill_failed = JUDGE_NEVER;
+    for (size_t i = 0; i < l->drills.all.n; i++) {
+        const struct drill *d = &l->drills.all.v[i];
+        const char *job = d->kind == DRILL_DUMP ? d->job : NULL;
+
+        if (!d->readable || (d->kind == DRILL_BACKUP && d->system_id != l->system_id))
+            continue;
+        if (!d->failed && d->end > p->drilled) {
+            p->drilled = d->end;
+            p->drill_us = d->total_us;
+        }
+        if (!d->failed || drill_newest(&l->drills, l->system_id, job) != d)
+            continue;
+        p->drill_failed = d->end;
+        (void)snprintf(p->drill_what, sizeof p->drill_what, "%s %s%s%s",
+                       job == NULL ? "backup" : "dump", d->job, job == NULL ? "" : "/", d->what);
+        copy(p->drill_label, sizeof p->drill_label, d->label);
+    }
+}
+
+/* Since when there is something to drill. */
+static void take_since(struct judge_proof *p, const struct survey_lineage *l)
+{
+    p->since = JUDGE_NEVER;
+    for (size_t i = 0; i < l->backups.items.n; i++) {
+        const struct backup_item *b = &l->backups.items.v[i];
+
+        if (b->restorable && (p->since == JUDGE_NEVER || b->public.stop_time < p->since))
+            p->since = b->public.stop_time;
+    }
+    for (size_t i = 0; i < l->dumps.n; i++) {
+        const struct dump_item *d = &l->dumps.v[i];
+
+        if (d->readable && (p->since == JUDGE_NEVER || d->public.stop < p->since))
+            p->since = d->public.stop;
+    }
+}
+
 static void take_proof(struct check *c, const struct survey_lineage *l,
                        const struct verified_list *v)
 {
@@ -157,7 +198,8 @@ static void take_proof(struct check *c, const struct survey_lineage *l,
         p->good_backups += !one.damaged && one.level != VERIFIED_NONE ? 1 : 0;
     }
     p->key_here = !c->survey.repo.marker.sealed || c->survey.repo.has_secret;
-    p->drilled = p->drill_failed = JUDGE_NEVER;
+    take_drills(p, l);
+    take_since(p, l);
 }
 
 static int read_proof(struct check *c, const struct survey_lineage *l, struct err *e)

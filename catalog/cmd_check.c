@@ -58,7 +58,9 @@ static const struct opt options[] = {
     AGE("verify_max_age", verify_age,
         "a warning when nothing was read back for so long (default: 35d)"),
     AGE("drill_max_age", drill_age,
-        "a warning when no restore was rehearsed for so long; 0 means never (default: 0)"),
+        "a warning when no restore was rehearsed for so long, or, without any drill, when the "
+        "oldest "
+        "backup is older; 0 means never (default: 35d)"),
     AGE("full_within", full_within,
         "a warning when a disk will be full sooner, critical in a sixth of it (default: 2d)"),
     {.name = "min_free",

@@ -31,7 +31,8 @@ static const struct opt_program program = {
     .name = "walden list",
     .operands = "",
     .summary =
-        "show what the repository holds: base backups, dumps, and WAL with every hole and damage",
+        "show what the repository holds: base backups, dumps, drills, and WAL with every hole and "
+        "damage",
     .examples = "walden list                        all clusters\n"
                 "walden list --cluster main         one of them\n"
                 "walden list --heads                what to keep elsewhere, to notice a rollback\n"
@@ -132,7 +133,7 @@ static int show(const struct survey *s, struct buf *out, struct err *e)
         size_t extra = 0;
 
         if (survey_show_lineage(l, out, e) != 0 || survey_show_backups(l, out, e) != 0 ||
-            survey_show_dumps(l, out, e) != 0)
+            survey_show_dumps(l, out, e) != 0 || survey_show_drills(l, out, e) != 0)
             return -1;
         for (size_t k = 0; k < t->n; k++)
             if (show_timeline(&t->v[k], out, e) != 0 || show_expired(l, t->v[k].tli, out, e) != 0 ||
@@ -303,6 +304,8 @@ static int print_json(const struct survey *s, struct err *e)
         survey_json_dumps(&s->lineages.v[i], &j);
     json_array_end(&j);
     json_array(&j, "drills");
+    for (size_t i = 0; i < s->lineages.n; i++)
+        survey_json_drills(&s->lineages.v[i], &j);
     json_array_end(&j);
     json_array(&j, "wal");
     for (size_t i = 0; i < s->lineages.n; i++) {

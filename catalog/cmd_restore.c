@@ -7,17 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/parse.h"
 #include "base/text.h"
-#include "os/file.h"
 #include "os/host.h"
 #include "os/signal.h"
 #include "os/time.h"
 #include "os/tty.h"
 #include "restore.h"
 #include "survey.h"
-
-enum { RATE_MAX = 64, EVERY_US = 200 * 1000 };
 
 static const struct parse_word actions[] = {
     {"pause", RESTORE_PAUSE}, {"promote", RESTORE_PROMOTE}, {"shutdown", RESTORE_SHUTDOWN}, {0}};
@@ -235,44 +231,6 @@ static int tell(void *arg, uint64_t bytes, struct err *e)
     return 0;
 }
 
-/* --- measured rates --- */
-
-static bool rate_path(const struct restore *r, char out[PLACE_MAX])
-{
-    struct err quiet = {0};
-
-    return r->s->state_dir != NULL && place_join(out, r->s->state_dir, "restore-rate", &quiet) == 0;
-}
-
-static void load_rate(struct restore *r)
-{
-    char path[PLACE_MAX];
-    char *text = NULL;
-    size_t len = 0;
-    struct err quiet = {0};
-
-    if (rate_path(r, path) && os_read_small(path, RATE_MAX, &text, &len, &quiet) == 0) {
-        text[strcspn(text, "\n")] = '\0';
-        (void)!parse_u64(text, 1, UINT64_MAX / 2, &r->rate, &quiet); /* else it stays unknown */
-    }
-    free(text);
-}
-
-/* A hint for the next estimate: whether it can be kept does not matter. */
-static void keep_rate(const struct restore *r, uint64_t bytes, int64_t us)
-{
-    const struct place_owner self = {0};
-    char path[PLACE_MAX];
-    char text[RATE_MAX];
-    struct err quiet = {0};
-
-    if (us < 1000 * 1000 || r->state == RESTORE_COPY || !rate_path(r, path))
-        return;
-    (void)snprintf(text, sizeof text, "%llu\n",
-                   (unsigned long long)(bytes / ((uint64_t)us / 1000) * 1000));
-    (void)!place_put(path, text, strlen(text), 0644, true, &self, &quiet);
-}
-
 /* --- the work --- */
 
 /* What is there is compared and kept, so the time that it took is not lost. */
@@ -326,7 +284,7 @@ int restore_finish(struct restore *r, struct err *e)
         os_root_close(&root);
         return -1;
     }
-    keep_rate(r, r->unpack.totals.bytes, os_mono_us() - r->started);
+    restore_rate_keep(r, r->unpack.totals.bytes, os_mono_us() - r->started);
     return 0;
 }
 
@@ -368,7 +326,7 @@ static int run(struct restore *r, struct err *e)
         restore_target_text(r, target);
         msg_note(r->m, "target: %s", target);
     }
-    load_rate(r);
+    restore_rate_load(r);
     if (restore_before(r, e) != 0 || restore_plan(r, e) != 0 || restore_place(r, e) != 0 ||
         restore_look(r, e) != 0 || restore_check(r, e) != 0)
         return -1;

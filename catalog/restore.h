@@ -5,6 +5,7 @@
  *   restore_before   --before-drop and its like: the target just before an accident (finder)
  *   restore_plan     repository, inventory, plan; the refusal with what is near
  *   restore_show     the plan for people and programs
+ *   restore_rate     how long it will take
  *   restore_place    the directories: empty, ours, half-done; whose; room enough
  *   restore_conf     recovery settings, signal files, the key that the hook gets
  *   restore_start    the server, run until it has reached the target (restore_server)
@@ -108,7 +109,9 @@ struct restore {
     bool has_unpack;
     struct restore_shares shares;
     struct restore_rooms rooms;
-    uint64_t rate; /* measured bytes per second of an earlier restore; 0: none */
+    uint64_t rate;        /* measured bytes per second of an earlier restore; 0: none */
+    uint64_t replay_rate; /* the same of WAL */
+    int64_t rate_time;    /* of the drill that measured; 0: it was none */
     struct lease lease;
     struct buf mark;
     char key[PLACE_MAX]; /* the key that the hook gets; "" */
@@ -190,8 +193,17 @@ int restore_show(struct restore *r, struct err *e) __attribute__((warn_unused_re
 int restore_json(struct restore *r, const struct err *refused, struct err *e)
     __attribute__((warn_unused_result));
 
+/* ---- rate ---- */
+
+/* What was measured: by the last drill of the lineage, else by the last restore of this host. */
+void restore_rate_load(struct restore *r);
+void restore_rate_keep(const struct restore *r, uint64_t bytes, int64_t us);
+
 /* Seconds that the copy and the replay will take, by what was measured, else assumed. */
 uint64_t restore_seconds(const struct restore *r);
+
+enum { RESTORE_RATE_TEXT = 64 };
+void restore_rate_text(const struct restore *r, char out[RESTORE_RATE_TEXT]);
 
 /* ---- place ---- */
 

@@ -7,16 +7,7 @@
 #include "restore.h"
 #include "survey.h"
 
-/* Where nothing was measured yet: what a small machine does. */
-enum { COPY_RATE = 80 * 1024 * 1024, REPLAY_RATE = 40 * 1024 * 1024, TEXT_MAX = 256 * 1024 * 1024 };
-
-uint64_t restore_seconds(const struct restore *r)
-{
-    uint64_t rate = r->rate != 0 ? r->rate : (uint64_t)COPY_RATE;
-    uint64_t wal = r->plan.segments * r->inventory.in.segsize;
-
-    return restore_backup(r)->bytes / rate + wal / REPLAY_RATE + 1;
-}
+enum { TEXT_MAX = 256 * 1024 * 1024 };
 
 /* --- text --- */
 
@@ -188,10 +179,12 @@ int restore_show(struct restore *r, struct err *e)
     char target[RESTORE_TARGET_TEXT];
     struct buf b;
     uint64_t seconds = restore_seconds(r);
+    char measured[RESTORE_RATE_TEXT];
     int rc = -1;
 
     buf_init(&b, TEXT_MAX);
     restore_target_text(r, target);
+    restore_rate_text(r, measured);
     if (buf_fmt(&b, e, "restore of cluster %s, system identifier %llu, PostgreSQL %u\n",
                 r->repo.where.cluster, (unsigned long long)r->repo.where.system_id,
                 (unsigned)(restore_backup(r)->version / 10000)) != 0 ||
@@ -200,9 +193,7 @@ int restore_show(struct restore *r, struct err *e)
         show_stop(r, &b, e) != 0 || show_places(r, &b, e) != 0 ||
         buf_fmt(&b, e, "  time     about %llu %s (%s)\n",
                 (unsigned long long)(seconds < 120 ? seconds : seconds / 60),
-                seconds < 120 ? "s" : "min",
-                r->rate != 0 ? "copying as fast as the last time" : "nothing was measured yet") !=
-            0)
+                seconds < 120 ? "s" : "min", measured) != 0)
         goto out;
     if (r->o->dry_run && show_names(r, &b, e) != 0)
         goto out;

@@ -33,6 +33,7 @@ static int add_lineage(void *arg, const char *name, struct err *e)
     scan_init(&l->scan);
     backup_list_init(&l->backups);
     dump_list_init(&l->dumps, DUMP_LIST_MAX);
+    drills_init(&l->drills.all, DRILL_LIST_MAX);
     return 0;
 }
 
@@ -92,6 +93,7 @@ void survey_close(struct survey *s)
         heads_fini(&s->lineages.v[i].heads);
         backup_list_fini(&s->lineages.v[i].backups);
         dump_list_fini(&s->lineages.v[i].dumps);
+        drill_list_fini(&s->lineages.v[i].drills);
     }
     survey_lineages_fini(&s->lineages);
     repo_close(&s->repo);
@@ -112,13 +114,14 @@ static int cannot_use(struct survey_lineage *l, struct err *e)
     return problems_derive(&l->scan.problems, &l->scan.cover, 0, e);
 }
 
-/* Dumps belong to the cluster: they are shown once, whatever its lineages. */
+/* Dumps and drills belong to the cluster: they are shown once, whatever its lineages. */
 static int list_dumps(struct survey *s, struct survey_lineage *l, bool deep, struct err *e)
 {
     for (const struct survey_lineage *k = s->lineages.v; k < l; k++)
         if (k->major != 0 && strcmp(k->cluster, l->cluster) == 0)
             return 0;
-    if (dump_list_read(&l->dumps, &s->repo, NULL, &s->reader, e) != 0)
+    if (dump_list_read(&l->dumps, &s->repo, NULL, &s->reader, e) != 0 ||
+        drill_list_read(&l->drills, &s->repo, &s->reader, e) != 0)
         return -1;
     if (deep) /* whoever reads them back tells more */
         return 0;

@@ -16,6 +16,7 @@
 #include "base/vec.h"
 #include "object/reader.h"
 #include "repo/backup_list.h"
+#include "repo/drill.h"
 #include "repo/dump_list.h"
 #include "repo/heads.h"
 #include "repo/inventory.h"
@@ -31,7 +32,8 @@ struct survey_lineage {
     uint32_t major; /* 0 when the lineage cannot be read */
     uint32_t segment_size;
     struct backup_list backups;
-    struct dump_list dumps; /* the cluster's, in its first lineage that can be read */
+    struct dump_list dumps;   /* the cluster's, in its first lineage that can be read */
+    struct drill_list drills; /* likewise */
     struct scan scan;
     struct heads heads; /* after a look */
 };
@@ -76,6 +78,9 @@ void survey_json_backups(const struct survey_lineage *l, struct json_out *j);
 /* The dumps of its cluster, oldest first (survey_dumps.c). */
 int survey_show_dumps(const struct survey_lineage *l, struct buf *out, struct err *e);
 void survey_json_dumps(const struct survey_lineage *l, struct json_out *j);
+/* The drills of its cluster, oldest first (survey_drills.c). */
+int survey_show_drills(const struct survey_lineage *l, struct buf *out, struct err *e);
+void survey_json_drills(const struct survey_lineage *l, struct json_out *j);
 /* The problems and notes of a lineage. */
 int survey_show_problems(const struct survey_lineage *l, struct buf *out, struct err *e);
 

@@ -357,18 +357,18 @@ static int read_one(void *arg, const char *name, struct err *e)
         return -1;
     drill_init(d);
     rc = open_one(d, r->repo, name, false, r->scratch, &why);
+    d->readable = rc == 0;
     if (rc == 0)
         return 0;
     drill_fini(d);
-    r->list->all.n--;
+    drill_init(d);
+    (void)snprintf(d->label, sizeof d->label, "%s", name);
     if (rc > 0) /* pruned since it was listed */
+        r->list->all.n--;
+    if (why.code != ERR_NOMEM && why.code != ERR_UNREACHABLE && why.code != ERR_INTERRUPTED)
         return 0;
-    if (why.code == ERR_NOMEM || why.code == ERR_UNREACHABLE || why.code == ERR_INTERRUPTED) {
-        *e = why;
-        return -1;
-    }
-    r->list->unreadable++;
-    return 0;
+    *e = why;
+    return -1;
 }
 
 static uint32_t number_of(const struct drill *d)
@@ -395,7 +395,6 @@ int drill_list_read(struct drill_list *l, struct repo *repo, struct object_reade
     int rc;
 
     drills_init(&l->all, DRILL_LIST_MAX);
-    l->unreadable = 0;
     rc = store_each_object(&repo->store, &repo->where, KIND_DRILL, read_one, &r, e);
     if (l->all.n > 1)
         qsort(l->all.v, l->all.n, sizeof *l->all.v, by_number);

@@ -67,6 +67,7 @@ struct drill {
     char what[DRILL_LABEL_MAX];  /* the label of the backup or dump */
     char host[DRILL_HOST_MAX];   /* where it was drilled */
     char label[DRILL_LABEL_MAX]; /* its own: the object's name */
+    bool readable;               /* in a list; else only the label is known, and kind is 0 */
     /* metadata */
     bool has_details; /* they could be opened */
     char target[DRILL_TEXT_MAX];
@@ -101,8 +102,7 @@ int drill_put(struct drill *d, struct repo *repo, struct object_reader *scratch,
 VEC_DECLARE(drills, struct drill);
 
 struct drill_list {
-    struct drills all;   /* by number, oldest first; without details */
-    uint64_t unreadable; /* records that are damaged, or not to be trusted */
+    struct drills all; /* by number, oldest first; without details */
 };
 
 /* The records of repo's cluster, into *l, which is initialised here. */

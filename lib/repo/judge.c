@@ -13,7 +13,7 @@ void judge_limits_init(struct judge_limits *l)
         .backup_age = 8 * JUDGE_DAY,
         .dump_age = 26 * JUDGE_HOUR,
         .verify_age = 35 * JUDGE_DAY,
-        .drill_age = 0,
+        .drill_age = 35 * JUDGE_DAY,
         .space_percent = 10,
         .full_within = 2 * JUDGE_DAY,
     };

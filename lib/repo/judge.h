@@ -112,12 +112,15 @@ struct judge_proof {
     int64_t swept;    /* when everything had been read */
     bool content;     /* at least decoded, in the newest run */
     uint64_t findings;
-    uint64_t good_backups; /* of those that can be restored: proven sound */
-    uint64_t bad_backups;  /* found damaged */
-    uint64_t drills;
-    int64_t drilled;      /* the newest that succeeded */
-    int64_t drill_failed; /* a newer one that failed */
-    bool key_here;        /* content could be read on this host */
+    uint64_t good_backups;            /* of those that can be restored: proven sound */
+    uint64_t bad_backups;             /* found damaged */
+    int64_t drilled;                  /* the newest that succeeded */
+    uint64_t drill_us;                /* and how long it took */
+    int64_t drill_failed;             /* of what was last drilled without success, the newest */
+    char drill_what[JUDGE_NAME_MAX];  /* and what that was; */
+    char drill_label[JUDGE_NAME_MAX]; /* its record */
+    int64_t since;                    /* the oldest backup or dump that could have been drilled */
+    bool key_here;                    /* content could be read on this host */
 };
 
 struct judge_dumps {

@@ -211,26 +211,54 @@ static void verified(struct judge *j)
               swept);
 }
 
-#define REHEARSE "walden restore -D DIR --start"
+/* With none at all, the first backup is what it is too long since. */
+static void never_drilled(struct judge *j)
+{
+    const struct judge_proof *p = &j->f->proof;
+    uint64_t age = judge_since(j, p->since);
+    bool late = p->since != JUDGE_NEVER && judge_against(age, j->l->drill_age) != JUDGE_OK;
+    char text[JUDGE_AGE_MAX];
+    char since[JUDGE_AGE_MAX + 64] = "";
+
+    judge_age(text, age);
+    if (late)
+        (void)snprintf(since, sizeof since, ", and the oldest backup is %s old", text);
+    judge_say(j, "drills", late ? JUDGE_WARNING : JUDGE_OK,
+              !late         ? NULL
+              : p->key_here ? "walden drill"
+                            : "walden drill, on a host that has the recovery key",
+              "no rehearsed restore is on record%s%s", since,
+              p->key_here ? "" : "; no secret key is here, so it takes another host");
+}
 
 static void drilled(struct judge *j)
 {
     const struct judge_proof *p = &j->f->proof;
     uint64_t age = judge_since(j, p->drilled);
+    bool late = judge_against(age, j->l->drill_age) != JUDGE_OK;
     char text[JUDGE_AGE_MAX];
+    char next[JUDGE_NEXT_MAX];
 
+    if (p->drill_failed != JUDGE_NEVER) {
+        judge_age(text, judge_since(j, p->drill_failed));
+        (void)snprintf(next, sizeof next, "walden drill --show %s; then walden drill",
+                       p->drill_label);
+        judge_say(j, "drills", JUDGE_CRITICAL, next, "the newest drill of %s, %s ago, failed",
+                  p->drill_what, text);
+        return;
+    }
+    if (p->drilled == JUDGE_NEVER) {
+        never_drilled(j);
+        return;
+    }
     judge_age(text, age);
-    if (p->drill_failed != JUDGE_NEVER)
-        judge_say(j, "drills", JUDGE_CRITICAL, "walden list; " REHEARSE,
-                  "the newest restore drill failed");
-    else if (p->drilled == JUDGE_NEVER)
-        judge_say(j, "drills", j->l->drill_age == 0 ? JUDGE_OK : JUDGE_WARNING,
-                  j->l->drill_age == 0 ? NULL : REHEARSE, "no rehearsed restore is on record");
-    else
-        judge_say(j, "drills",
-                  judge_against(age, j->l->drill_age) == JUDGE_OK ? JUDGE_OK : JUDGE_WARNING,
-                  judge_against(age, j->l->drill_age) == JUDGE_OK ? NULL : REHEARSE,
-                  "the last restore drill succeeded %s ago", text);
+    judge_say(j, "drills", late ? JUDGE_WARNING : JUDGE_OK,
+              !late         ? NULL
+              : p->key_here ? "walden drill"
+                            : "walden drill, on a host that has the recovery key",
+              "the last restore drill succeeded %s ago%s", text,
+              late && !p->key_here ? "; no secret key is here, so the next takes another host"
+                                   : "");
 }
 
 static void dumps(struct judge *j)

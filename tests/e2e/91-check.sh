@@ -129,7 +129,7 @@ check a --backup-max-age 1s
 isnt "$(state backups)" ok 'a backup older than its limit'
 check a --verify-max-age 1s
 is "$RC $(state verified)" '0 warning' 'a verification older than its limit is a warning'
-pg_env a walden check --drill-max-age 35d --config "$(w_conf a)" --json | jq -r '.checks[] | select(.name == "drills").state' >"$SCRATCH/drill"
+pg_env a walden check --drill-max-age 1s --config "$(w_conf a)" --json | jq -r '.checks[] | select(.name == "drills").state' >"$SCRATCH/drill"
 is "$(cat "$SCRATCH/drill")" warning 'no drill is a warning'
 
 # ---- the archiver -------------------------------------------------------------------------------

@@ -41,7 +41,9 @@ static void reset(void)
                                    .swept = f.now - DAY,
                                    .content = true,
                                    .drilled = f.now - DAY,
-                                   .drill_failed = JUDGE_NEVER};
+                                   .drill_failed = JUDGE_NEVER,
+                                   .since = f.now - 30 * DAY,
+                                   .key_here = true};
     f.dumps = (struct judge_dumps){.known = true, .newest = JUDGE_NEVER};
     f.pg.state = JUDGE_SERVER_OK;
     f.pg.fsync = f.pg.full_page_writes = f.pg.archives = true;
@@ -138,13 +140,20 @@ static void test_each(void)
     (void)strcpy(f.repo.git, "/home");
     IS_INT(on("placement"), JUDGE_WARNING, "in a git tree");
     reset();
+    f.proof.drilled = f.now - 36 * DAY;
+    IS_INT(on("drills"), JUDGE_WARNING, "a drill that is long ago");
     f.proof.drill_failed = f.now;
     IS_INT(on("drills"), JUDGE_CRITICAL, "a drill that failed");
     reset();
     f.proof.drilled = f.proof.verified = JUDGE_NEVER;
-    IS_INT(on("drills"), JUDGE_OK, "no drill, of which nobody asked");
-    l.drill_age = DAY;
-    IS_INT(on("drills"), JUDGE_WARNING, "no drill");
+    IS_INT(on("drills"), JUDGE_OK, "no drill, while the first backup is young");
+    f.proof.since = f.now - 40 * DAY;
+    IS_INT(on("drills"), JUDGE_WARNING, "no drill of a backup that is old");
+    f.proof.key_here = false;
+    (void)on("drills");
+    OK(strstr(text("drills"), "no secret key is here") != NULL, "nor a key to make one with");
+    f.proof.since = JUDGE_NEVER;
+    IS_INT(on("drills"), JUDGE_OK, "nothing that could be drilled");
     IS_INT(on("verified"), JUDGE_WARNING, "no verification");
     reset();
     l.drill_age = l.verify_age = 0;
