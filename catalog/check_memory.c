@@ -1,21 +1,17 @@
 /* What one check leaves for the next, and who is told when the state changes. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/parse.h"
-#include "base/words.h"
 #include "check.h"
+#include "hook_run.h"
 #include "os/file.h"
-#include "os/proc.h"
 #include "os/publish.h"
-#include "os/time.h"
 
 enum {
     FILE_MAX = 4096,
     NOTIFY_S = 30,
-    ENV_MAX = 256,
     SAMPLE_US =
         10 * 60 * 1000000 /* a WAL position is kept that long, so that a rate means something */
 };
@@ -105,82 +101,23 @@ void check_keep(struct check *c, const struct msg *m)
 
 /* --- notify_command --- */
 
-/* The child reads the text; one that does not, or hangs, holds nobody up for long. */
-static int feed(struct os_proc *p, const char *text, int64_t deadline, struct err *e)
-{
-    size_t len = strlen(text);
-    size_t done = 0;
-
-    while (done < len && os_wait_fd(p->in, POLLOUT, deadline, e) == 0) {
-        size_t piece = len - done < 512 ? len - done : 512; /* a pipe takes that much at once */
-
-        if (os_write_full(p->in, text + done, piece, "notify_command", e) != 0)
-            break; /* it closed its end: its exit status tells the rest */
-        done += piece;
-    }
-    os_drop(&p->in);
-    err_clear(e);
-    return os_proc_wait(p, deadline, e);
-}
-
-static void run(const char *const *argv, const char *const *env, const char *text,
-                const struct msg *m)
-{
-    struct os_proc_spec spec = OS_PROC_SPEC_INIT;
-    struct os_proc p = OS_PROC_INIT;
-    struct err e = {0};
-    int rc;
-
-    spec.argv = argv;
-    spec.env = env;
-    spec.in = OS_PROC_PIPE;
-    spec.out = OS_PROC_NULL;
-    spec.own_group = true;
-    rc = os_proc_spawn(&p, &spec, &e);
-    if (rc == 0)
-        rc = feed(&p, text, os_mono_us() + NOTIFY_S * INT64_C(1000000), &e);
-    if (rc == OS_BUSY) {
-        os_proc_kill(&p, SIGKILL);
-        msg_warn(m, "notify_command did not end within %d s and was stopped", NOTIFY_S);
-    } else if (rc != 0) {
-        msg_warn_err(m, &e);
-    } else if (p.exit_code != 0) {
-        msg_warn(m, "notify_command ended with exit status %d; nobody may have been told",
-                 p.exit_code);
-    }
-    os_proc_fini(&p);
-}
-
-extern char **environ;
-
 void check_notify(const struct check *c, const char *text, const struct msg *m)
 {
-    static char state[64];
-    static char before[64];
-    static char cluster[128];
-    struct words words;
+    static struct hook_facts facts;
+    static struct hook hook;
     struct err why = {0};
-    const char *env[ENV_MAX + 4] = {NULL};
-    size_t k = 0;
 
     /* The first check of all has nothing to compare with: it speaks up unless all is well. */
     if (c->settings->notify_command == NULL ||
         (c->before.known ? c->before.state == c->worst : c->worst == JUDGE_OK))
         return;
-    if (words_split(&words, c->settings->notify_command, WORDS_COMMAND, &why) != 0) {
+    hook.timeout = NOTIFY_S * UINT64_C(1000000);
+    (void)hook_fact(&facts, "CHECK_STATE", judge_word(c->worst));
+    (void)hook_fact(&facts, "CHECK_STATE_BEFORE", c->before.known ? judge_word(c->before.state) : "");
+    (void)hook_fact(&facts, "CHECK_CLUSTER", c->cluster);
+    if (words_split(&hook.command, c->settings->notify_command, WORDS_COMMAND, &why) != 0 ||
+        hook_run(&hook, "notify_command", &facts, text, &why) != 0) {
+        (void)err_context(&why, "nobody may have been told");
         msg_warn_err(m, &why);
-        return;
     }
-    if (words.n == 0)
-        return;
-    (void)snprintf(state, sizeof state, "CHECK_STATE=%s", judge_word(c->worst));
-    (void)snprintf(before, sizeof before, "CHECK_STATE_BEFORE=%s",
-                   c->before.known ? judge_word(c->before.state) : "");
-    (void)snprintf(cluster, sizeof cluster, "CHECK_CLUSTER=%s", c->cluster);
-    for (; environ[k] != NULL && k < ENV_MAX; k++)
-        env[k] = environ[k];
-    env[k++] = state;
-    env[k++] = before;
-    env[k] = cluster;
-    run(words.v, env, text, m);
 }

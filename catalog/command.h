@@ -54,9 +54,13 @@ int cmd_keep(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_rescue(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 int cmd_undump(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_window(int argc, char **argv);
+
+/* All commands of this program. */
+const struct command *command_table(size_t *n);
 
 /* The entry with that name; NULL with an error and, where one is close, a suggestion. */
 const struct command *command_find(const struct command *table, size_t n, const char *name,

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "dump.h"
+#include "hook_run.h"
 #include "os/host.h"
 #include "os/signal.h"
 #include "os/time.h"
@@ -84,23 +85,21 @@ static void end_progress(struct dump_run *r)
 
 /* --- hooks --- */
 
-static int run_hook(struct dump_run *r, const struct dump_hook *h, const char *which, struct err *e)
+/* how NULL: before. */
+static int run_hook(struct dump_run *r, const struct hook *h, const struct err *how, struct err *e)
 {
-    struct pgtool_args a = {.n = 0};
-    char name[32];
-    int rc;
+    struct hook_facts f = {.n = 0};
 
-    if (h->command.n == 0)
-        return 0;
-    (void)snprintf(name, sizeof name, "the %s hook", which);
-    for (size_t i = 0; i < h->command.n; i++)
-        if (pgtool_arg(&a, h->command.v[i], e) != 0)
-            return -1;
-    rc = pgtool_start(&r->child, &a, name, OS_PROC_NULL, OS_PROC_NULL, e);
-    if (rc == 0)
-        rc = pgtool_end(&r->child, os_mono_us() + (int64_t)h->timeout, e);
-    pgtool_fini(&r->child);
-    return rc == 0 ? 0 : -1;
+    (void)hook_fact(&f, "HOOK_WHEN", how == NULL ? "pre" : "post");
+    (void)hook_fact(&f, "HOOK_COMMAND", "dump");
+    (void)hook_fact(&f, "HOOK_JOB", r->job.name);
+    (void)hook_fact(&f, "HOOK_TAG", r->tag);
+    if (how != NULL) {
+        (void)hook_fact(&f, "HOOK_RESULT", hook_outcome(how));
+        (void)hook_fact(&f, "HOOK_ERROR", how->msg);
+        (void)hook_fact(&f, "HOOK_LABEL", r->done ? r->put.label : "");
+    }
+    return hook_run(h, how == NULL ? "the pre hook" : "the post hook", &f, NULL, e);
 }
 
 /* --- pg_dump --- */
@@ -353,14 +352,14 @@ int dump_run(struct dump_run *r, struct err *e)
     int rc;
 
     r->next_progress = os_mono_us() + PATIENCE_US;
-    if (run_hook(r, &r->job.pre, "pre", e) != 0)
+    if (run_hook(r, &r->job.pre, NULL, e) != 0)
         return -1;
     rc = dump(r, e);
     end_progress(r);
     /* What the first hook stopped must start again, whatever became of the dump. */
     if (rc != 0)
         os_signal_forget();
-    if (run_hook(r, &r->job.post, "post", &why) != 0) {
+    if (run_hook(r, &r->job.post, e, &why) != 0) {
         if (rc != 0) {
             msg_warn_err(r->msg, &why);
         } else {

@@ -28,8 +28,15 @@ static const struct command commands[] = {
     {"check", cmd_check, "say whether all is well, what is not, and what to type next"},
     {"doctor", cmd_doctor, "prove that WAL is archived and comes back, and say what is wrong"},
     {"verify", cmd_verify, "read everything back and check every WAL record"},
+    {"run", cmd_run, "do all of this by the clock, where there is no cron or systemd"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+const struct command *command_table(size_t *n)
+{
+    *n = N_COMMANDS;
+    return commands;
+}
 
 static const struct opt_program program = {
     .name = "walden",

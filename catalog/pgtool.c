@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/text.h"
 #include "os/file.h"
 #include "os/host.h"
 #include "os/signal.h"
@@ -153,27 +154,6 @@ int pgtool_close_input(struct pgtool_run *r, struct err *e)
     return r->proc.in < 0 ? 0 : os_close(&r->proc.in, r->program, e);
 }
 
-/* The line that says most: the last that is an error, else the last one. */
-static void last_words(const struct pgtool_run *r, char *out, size_t cap)
-{
-    const char *best = NULL;
-    size_t best_len = 0;
-
-    for (const char *line = r->said; *line != '\0';) {
-        size_t n = strcspn(line, "\n");
-        bool is_error = strstr(line, "rror") != NULL && strstr(line, "rror") < line + n;
-        bool is_fatal = strstr(line, "FATAL") != NULL && strstr(line, "FATAL") < line + n;
-
-        if (n > 0 && (best == NULL || is_error || is_fatal)) {
-            best = line;
-            best_len = n;
-        }
-        line += n + (line[n] == '\n' ? 1 : 0);
-    }
-    (void)snprintf(out, cap, "%.*s", (int)(best_len < cap ? best_len : cap - 1),
-                   best == NULL ? "" : best);
-}
-
 static bool said(const struct pgtool_run *r, const char *text)
 {
     return strstr(r->said, text) != NULL;
@@ -203,7 +183,7 @@ static int explain(const struct pgtool_run *r, struct err *e)
                        said(r, "Is the server running");
     char words[512];
 
-    last_words(r, words, sizeof words);
+    text_last_words(words, sizeof words, r->said);
     if (r->proc.signal != 0)
         (void)err_set(e, ERR_IO, "%s was killed by %s%s%s", r->program,
                       os_signal_name(r->proc.signal), words[0] == '\0' ? "" : "; it said: ", words);

@@ -8,8 +8,8 @@
 
 enum { WORD_MAX = 48 }; /* longer words get no suggestion */
 
-/* The inverse of parse_days: a year that is near, then the exact one, then the month. */
-static void civil(int64_t days, int64_t *year, unsigned *month, unsigned *day)
+/* A year that is near, then the exact one, then the month. */
+void text_date(int64_t days, int64_t *year, unsigned *month, unsigned *day)
 {
     int64_t y = 1970 + days / 366;
     unsigned m = 1;
@@ -46,7 +46,7 @@ void text_time(char out[TEXT_TIME_MAX], int64_t us, unsigned digits)
         rest += USEC_PER_DAY;
         days--;
     }
-    civil(days, &year, &month, &day);
+    text_date(days, &year, &month, &day);
     sec = (unsigned)(rest / USEC_PER_SEC);
     n = (size_t)snprintf(out, TEXT_TIME_MAX, "%04u-%02u-%02uT%02u:%02u:%02u",
                          (unsigned)year % 10000, month % 100, day % 100, sec / 3600 % 100,
@@ -285,4 +285,24 @@ void text_closest_try(struct text_closest *c, const char *candidate)
         c->distance = d;
         c->best = candidate;
     }
+}
+
+void text_last_words(char *out, size_t cap, const char *said)
+{
+    const char *best = "";
+    size_t best_len = 0;
+
+    for (const char *line = said; *line != '\0';) {
+        size_t n = strcspn(line, "\n");
+        const char *error = strstr(line, "rror");
+        const char *fatal = strstr(line, "FATAL");
+
+        if (n > 0 && (best_len == 0 || (error != NULL && error < line + n) ||
+                      (fatal != NULL && fatal < line + n))) {
+            best = line;
+            best_len = n;
+        }
+        line += n + (line[n] == '\n' ? 1 : 0);
+    }
+    (void)snprintf(out, cap, "%.*s", (int)(best_len < cap ? best_len : cap - 1), best);
 }

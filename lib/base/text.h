@@ -23,6 +23,9 @@ enum {
  * only damage produces, are shown as the nearest of these. */
 void text_time(char out[TEXT_TIME_MAX], int64_t us, unsigned digits);
 
+/* The inverse of parse_days. */
+void text_date(int64_t days, int64_t *year, unsigned *month, unsigned *day);
+
 /* As PostgreSQL writes an LSN: upper case, no leading zeros. */
 void text_lsn(char out[TEXT_LSN_MAX], uint64_t lsn);
 
@@ -50,6 +53,10 @@ bool text_is_unsafe(uint32_t code);
  * on a terminal: an unsafe character becomes \n, \t, \r or \u{hex}, a byte that is not UTF-8 \xHH.
  * What does not fit is replaced by "...".  Returns the length written. */
 size_t text_visible(char *out, size_t cap, const char *s, size_t n);
+
+/* Of what a program said before it failed, the line that says most: the last that is an error, else
+ * the first one. */
+void text_last_words(char *out, size_t cap, const char *said);
 
 /* The closest of many candidates to a word that nobody knows, by edit distance: a swap of
  * neighbours counts once, upper and lower case and - and _ are the same.  best stays NULL when

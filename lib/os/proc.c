@@ -350,6 +350,14 @@ int os_wait_fd(int fd, short events, int64_t deadline_us, struct err *err)
     return os_wait_fds(&one, 1, deadline_us, err);
 }
 
+void os_proc_reap(void)
+{
+    int ignored;
+
+    while (os_sys->waitpid(-1, &ignored, WNOHANG) > 0)
+        continue;
+}
+
 bool os_proc_alive(pid_t pid)
 {
     return os_sys->kill(pid, 0) == 0 || errno == EPERM;

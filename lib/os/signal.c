@@ -135,9 +135,19 @@ int os_signal_check(struct err *err)
     return -1;
 }
 
+static int forgotten;
+
 void os_signal_forget(void)
 {
+    if (caught != 0)
+        forgotten = caught;
     caught = 0;
+}
+
+void os_signal_again(void)
+{
+    if (caught == 0)
+        caught = forgotten;
 }
 
 const char *os_signal_name(int sig)

@@ -43,8 +43,11 @@ int os_signal_got(void);
 /* -1 with ERR_INTERRUPTED (err->sys = signal) when one was caught, else 0. */
 int os_signal_check(struct err *err);
 
-/* Forgets a caught signal. */
+/* Forgets the signal that was caught. */
 void os_signal_forget(void);
+
+/* Takes that back. */
+void os_signal_again(void);
 
 /* "SIGTERM" and so on; "SIG?" for one without a name here; never NULL. */
 const char *os_signal_name(int sig);

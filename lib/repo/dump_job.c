@@ -105,26 +105,6 @@ static int set_guard(struct dump_job *j, const char *value, struct err *e)
     return 0;
 }
 
-static int set_hook(struct dump_hook *h, const char *value, struct err *e)
-{
-    char text[WORDS_TEXT_MAX];
-    const char *rest = value;
-
-    h->timeout = (uint64_t)DUMP_JOB_HOOK_S * USEC_PER_SEC;
-    if (strncmp(value, "timeout=", 8) == 0) {
-        size_t n = strcspn(value + 8, " \t");
-
-        if (n >= sizeof text)
-            return err_set(e, ERR_CONFIG, "too long");
-        memcpy(text, value + 8, n);
-        text[n] = '\0';
-        if (parse_duration(text, USEC_PER_SEC, (uint64_t)USEC_PER_DAY, &h->timeout, e) != 0)
-            return -1;
-        rest = value + 8 + n;
-    }
-    return words_split(&h->command, rest, WORDS_COMMAND, e);
-}
-
 static int set_runner(struct dump_job *j, const char *value, struct err *e)
 {
     if (words_split(&j->runner, value, WORDS_COMMAND, e) != 0)
@@ -179,9 +159,9 @@ int dump_job_set(struct dump_job *j, const char *key, const char *value, struct 
     case 8:
         return set_guard(j, value, e);
     case 9:
-        return set_hook(&j->pre, value, e);
+        return hook_parse(&j->pre, value, e);
     case 10:
-        return set_hook(&j->post, value, e);
+        return hook_parse(&j->post, value, e);
     default:
         return unknown_key(key, e);
     }

@@ -22,14 +22,10 @@
 
 #include "base/words.h"
 #include "pg/dumpfile.h"
+#include "repo/hook.h"
 #include "repo/settings.h"
 
-enum { DUMP_JOB_SHRINK = 50, DUMP_JOB_HOOK_S = 600 };
-
-struct dump_hook {
-    struct words command; /* none: no hook */
-    uint64_t timeout;     /* microseconds */
-};
+enum { DUMP_JOB_SHRINK = 50 };
 
 /* About 100 kB: keep one on the heap. */
 struct dump_job {
@@ -46,8 +42,8 @@ struct dump_job {
     const char *dsn;
     uint64_t min_size;
     unsigned shrink; /* percent of rows that may be missing; 100: any */
-    struct dump_hook pre;
-    struct dump_hook post;
+    struct hook pre;
+    struct hook post;
 };
 
 /* Defaults. */

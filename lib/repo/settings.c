@@ -260,6 +260,11 @@ static void variable_name(const char *key, char *out, size_t cap)
         *c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
 }
 
+void settings_variable(size_t i, char *out, size_t cap)
+{
+    variable_name(table[i + 1].name, out, cap);
+}
+
 /* keep_backups: "--keep-backups" */
 static void flag_name(const char *key, char *out, size_t cap)
 {
@@ -447,7 +452,7 @@ static int take_main(struct settings *s, const struct conf_entry *entry, struct 
 
 static int check_section(const struct loader *l, const struct conf_entry *entry, struct err *e)
 {
-    static const char *const kinds[] = {"dump", "drill", "repo"};
+    static const char *const kinds[] = {"dump", "drill", "repo", "run"};
     const struct settings_rows *rows = &l->s->rows;
     struct text_closest near;
     bool known = false;
@@ -460,7 +465,7 @@ static int check_section(const struct loader *l, const struct conf_entry *entry,
     if (!known) {
         if (near.best != NULL)
             (void)err_hint(e, "Did you mean [%s %s]?", near.best, entry->name);
-        return err_set(e, ERR_CONFIG, "unknown section [%s %s]; there are dump, drill and repo",
+        return err_set(e, ERR_CONFIG, "unknown section [%s %s]; there are dump, drill, repo and run",
                        entry->kind, entry->name);
     }
     for (size_t i = 0; i < rows->n; i++) {

@@ -7,7 +7,7 @@
  * value came from.  A value is checked wherever it stands, also where a stronger one beats it.
  *
  * The file is --config, else WALDEN_CONFIG, else SETTINGS_FILE, and only the last may be absent.
- * Sections ([dump NAME], [drill NAME], [repo NAME]) are kept as they stand for the program that
+ * Sections ([dump NAME], [drill NAME], [repo NAME], [run NAME]) are kept as they stand for the program that
  * knows them.  A hook reads the main part only and cannot be stopped by a mistake in a section.
  *
  * How a program uses it:
@@ -166,6 +166,9 @@ bool settings_is_explicit(const struct settings *s, const char *key);
 
 /* The name of setting i, NULL behind the last; its origin is s->origin[i]. */
 const char *settings_key(size_t i);
+
+/* The environment variable of setting i: "WALDEN_KEEP_BACKUPS". */
+void settings_variable(size_t i, char *out, size_t cap);
 
 /* Where a value came from, for a message: "--jobs", "WALDEN_JOBS", "FILE:LINE" or "default". */
 void settings_place(const struct settings *s, size_t i, char *out, size_t cap);
