@@ -4,6 +4,7 @@
 #   make DEV=1                the same with glibc, sanitizers and -Werror, into build/dev/bin/
 #   make cross TARGET=T       for x86_64, aarch64, armv7 or armv6, into build/T/bin/
 #   make cross-all            for all of them
+#   make TLS=1                (also with cross) with OpenSSL, into build/bin-tls/ or build/T-tls/bin/
 #   make install              DESTDIR=, PREFIX=/usr/local; uninstall
 #   make packages             .deb, tarballs and SHA256SUMS into build/packages/
 #   make repro                two builds in different folders: the same bytes?
@@ -68,8 +69,10 @@ ifneq ($(findstring clang,$(CC)),)
 GCC_WARN := -Wmissing-variable-declarations
 endif
 else
-O := build/$(T)
-BIN := $(if $(filter native,$(TARGET)),build/bin,build/$(T)/bin)
+# TLS=1 stands beside what is built without.
+WITH := $(if $(filter 1,$(TLS)),-tls)
+O := build/$(T)$(WITH)
+BIN := $(if $(filter native,$(TARGET)),build/bin$(WITH),$(O)/bin)
 CC := $(CURDIR)/build/deps/$(T)/bin/cc
 TOOL := $(shell . cross/target $(T) && echo $$target_triplet)
 AR := $(TOOL)-gcc-ar
@@ -77,12 +80,12 @@ STRIP := $(TOOL)-objcopy --strip-all
 OPT := -Os
 MODE := -flto=auto -fno-fat-lto-objects -ffunction-sections -fdata-sections -fPIE \
     -fstack-protector-strong -fno-plt -fno-asynchronous-unwind-tables -fno-unwind-tables -ffile-prefix-map=$(CURDIR)=.
-INCLUDES :=
+INCLUDES := $(if $(WITH),-Ibuild/deps/$(T)/tls/include)
 LINK := -static-pie -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--build-id=none \
     $(shell . cross/target $(T) && echo $$target_ldflags)
-LIBPQ := -lpq -lpgcommon_shlib -lpgport_shlib
+LIBPQ := $(if $(WITH),-Lbuild/deps/$(T)/tls/lib) -lpq -lpgcommon_shlib -lpgport_shlib $(if $(WITH),-lssl -lcrypto)
 CORE_READY := build/deps/$(T)/.core
-PQ_READY := build/deps/$(T)/.libpq
+PQ_READY := build/deps/$(T)/$(if $(WITH),.tls,.libpq)
 WERROR := $(if $(CI),-Werror)
 endif
 
@@ -129,6 +132,10 @@ build/deps/%/.core: cross/deps cross/sources cross/target build/deps/.place
 
 build/deps/%/.libpq: build/deps/%/.core
 	@cross/deps $* libpq
+	@touch $@
+
+build/deps/%/.tls: build/deps/%/.core
+	@cross/deps $* tls
 	@touch $@
 
 build/dev/.packages: tests/setup
@@ -269,7 +276,7 @@ demo: all
 # tables (cross/describe), so that they cannot differ from --help.
 .PHONY: man
 man:
-	$(Q)$(MAKE) TARGET=native DEV= all
+	$(Q)$(MAKE) TARGET=native DEV= TLS= all
 	$(Q)rm -rf build/man build/share && mkdir -p build/man build/share
 	$(Q)cross/describe build/bin man build/man
 	$(Q)cross/describe build/bin completion >build/share/walden.bash
@@ -313,7 +320,7 @@ uninstall:
 
 # .deb packages, tarballs and their sums into build/packages; TARGETS="x86_64 armv7" for some of them.
 packages: man
-	$(Q)for t in $(TARGETS); do $(MAKE) cross TARGET=$$t; done
+	$(Q)for t in $(TARGETS); do $(MAKE) cross TARGET=$$t TLS=; done
 	$(Q)cross/package build/packages $(TARGETS)
 
 # Two builds from nothing but the sources, in different folders and surroundings: the same bytes?
@@ -322,7 +329,8 @@ repro:
 	$(Q)cross/repro $(if $(filter packages,$(REPRO)),--packages) $(if $(filter-out file,$(origin TARGETS)),$(TARGETS),$(T))
 
 clean:
-	$(Q)rm -rf build/bin build/dev build/clang build/fuzz build/man build/share build/packages $(addprefix build/,$(TARGETS))
+	$(Q)rm -rf build/bin build/bin-tls build/dev build/clang build/fuzz build/man build/share build/packages \
+	    $(foreach t,$(TARGETS),build/$t build/$t-tls)
 distclean:
 	$(Q)rm -rf build
 
