@@ -91,3 +91,8 @@ const char *os_env(const char *name)
 
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
+
+bool os_env_set(const char *name, const char *value)
+{
+    return (value != NULL ? setenv(name, value, 1) : unsetenv(name)) == 0;
+}

@@ -32,4 +32,7 @@ bool os_in_group(gid_t gid);
 /* An environment variable; NULL when unset or empty. */
 const char *os_env(const char *name);
 
+/* Sets it, or takes it away (NULL), for us and for what we start.  false: out of memory. */
+bool os_env_set(const char *name, const char *value);
+
 #endif

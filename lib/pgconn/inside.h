@@ -55,6 +55,18 @@ int pgconn_judge(struct pgconn *c, const PGresult *r, struct err *e);
 /* Reads and frees all results of the statement; the first bad one counts. */
 int pgconn_end(struct pgconn *c, int64_t deadline_us, struct err *e);
 
+/* Whether libpq was built with TLS. */
+bool pgconn_has_tls(void);
+
+enum pgconn_tls { PGCONN_TLS_AS_IS, PGCONN_TLS_REQUIRE, PGCONN_TLS_REFUSED };
+
+/* Rows and passwords do not cross a network in the clear unless somebody asked for just that
+ * (sslmode=disable).  host is the first that is another machine, "" when none is. */
+enum pgconn_tls pgconn_choose_tls(PGconn *pg, char *host, size_t cap);
+
+/* What to do about a message of libpq that has to do with TLS; NULL for any other. */
+const char *pgconn_tls_hint(const char *text);
+
 /* Connects; replication is NULL, "true" or "database". */
 int pgconn_connect(struct pgconn **c, const struct pgconn_opts *o, const char *replication,
                    struct err *e);

@@ -39,8 +39,8 @@ static void param(struct params *p, const char *key, const char *value)
     p->values[p->n++] = value;
 }
 
-static PGconn *start_connect(const struct pgconn_opts *o, const char *replication,
-                             const char *sslmode)
+static PGconn *start_with(const struct pgconn_opts *o, const char *replication, const char *sslmode,
+                          bool look)
 {
     const char *info = conninfo_of(o);
     const char *name = is_conninfo(o->dbname) ? NULL : o->dbname;
@@ -61,11 +61,34 @@ static PGconn *start_connect(const struct pgconn_opts *o, const char *replicatio
     param(&p, "user", o->user);
     param(&p, "dbname", name);
     param(&p, "sslmode", sslmode);
+    if (look)
+        param(&p, "target_session_attrs", "none"); /* a wrong value, found before it connects */
     param(&p, "fallback_application_name", "walden");
     param(&p, "replication", replication);
     if (replication != NULL && strcmp(replication, "true") == 0)
         param(&p, "dbname", "replication"); /* no database, but the name ~/.pgpass knows it by */
     return PQconnectStartParams(p.keys, p.values, 1);
+}
+
+/*
+ * look: only takes in all parameters; the connection is a bad one then.
+ *
+ * A library without TLS has "disable" as the default, so nobody could tell it from what a
+ * connection string or a service file says; here the default is that of a library with TLS,
+ * "prefer".
+ */
+static PGconn *start_connect(const struct pgconn_opts *o, const char *replication,
+                             const char *sslmode, bool look)
+{
+    bool with = !pgconn_has_tls() && os_env("PGSSLMODE") == NULL && os_env("PGREQUIRESSL") == NULL;
+    PGconn *pg;
+
+    if (with && !os_env_set("PGSSLMODE", "prefer"))
+        return NULL;
+    pg = start_with(o, replication, sslmode, look);
+    if (with)
+        (void)os_env_set("PGSSLMODE", NULL);
+    return pg;
 }
 
 /* The value in force of one parameter, in out; "" when it has none. */
@@ -78,63 +101,6 @@ static void setting(PGconn *pg, const char *key, char *out, size_t cap)
         if (strcmp(o->keyword, key) == 0 && o->val != NULL && strlen(o->val) < cap)
             memcpy(out, o->val, strlen(o->val) + 1);
     PQconninfoFree(all);
-}
-
-/* Whether one host of a list (a name, address or socket's folder) is another machine. */
-static bool is_remote(const char *host, size_t n)
-{
-    return n > 0 && host[0] != '/' && host[0] != '@' && (n != 9 || memcmp(host, "localhost", 9)) &&
-           (n != 3 || memcmp(host, "::1", 3)) && (n < 4 || memcmp(host, "127.", 4));
-}
-
-static bool any_remote(PGconn *pg)
-{
-    char hosts[1024];
-    const char *p = hosts;
-    size_t n;
-
-    setting(pg, "hostaddr", hosts, sizeof hosts);
-    if (hosts[0] == '\0')
-        setting(pg, "host", hosts, sizeof hosts);
-    for (;; p += n + 1) {
-        n = strcspn(p, ",");
-        if (is_remote(p, n))
-            return true;
-        if (p[n] == '\0')
-            return false;
-    }
-}
-
-/* Whether the user himself chose the sslmode.  A library without TLS cannot tell its default from
- * what a service file says. */
-static bool chose_sslmode(const struct pgconn_opts *o)
-{
-    const char *info = conninfo_of(o);
-    PQconninfoOption *all;
-    bool found = os_env("PGSSLMODE") != NULL || PQsslAttribute(NULL, "library") != NULL;
-
-    if (found || info == NULL)
-        return found;
-    all = PQconninfoParse(info, NULL);
-    for (PQconninfoOption *i = all; i != NULL && i->keyword != NULL; i++)
-        found = found || (strcmp(i->keyword, "sslmode") == 0 && i->val != NULL);
-    PQconninfoFree(all);
-    return found;
-}
-
-enum tls { TLS_AS_IS, TLS_REQUIRE, TLS_REFUSED };
-
-/* Rows and passwords do not cross a network in the clear unless somebody asked for just that. */
-static enum tls choose_tls(PGconn *pg, const struct pgconn_opts *o)
-{
-    char mode[16];
-
-    if (!any_remote(pg))
-        return TLS_AS_IS;
-    setting(pg, "sslmode", mode, sizeof mode);
-    if (strcmp(mode, "disable") == 0)
-        return chose_sslmode(o) ? TLS_AS_IS : TLS_REFUSED;
-    return strcmp(mode, "allow") == 0 || strcmp(mode, "prefer") == 0 ? TLS_REQUIRE : TLS_AS_IS;
 }
 
 /* connect_timeout in microseconds, from the connection string, environment or service file. */
@@ -206,8 +172,8 @@ static void hint(const struct pgconn *c, const char *text, const char *state, bo
                        "replica) and restart the server, or end another replication connection.");
     else if (strcmp(state, "57P03") == 0)
         (void)err_hint(e, "The server is starting, stopping or recovering: try again later.");
-    else if (strstr(text, "SSL") != NULL)
-        (void)err_hint(e, "Give sslmode=disable only if nobody can listen on the way there.");
+    else if (pgconn_tls_hint(text) != NULL)
+        (void)err_hint(e, "%s", pgconn_tls_hint(text));
 }
 
 static int failed(const struct pgconn *c, bool replication, struct err *e)
@@ -217,7 +183,8 @@ static int failed(const struct pgconn *c, bool replication, struct err *e)
 
     pgconn_one_line(text, sizeof text, PQerrorMessage(c->pg));
     tidy(text, state);
-    (void)err_set(e, ERR_UNREACHABLE, "could not connect to the server: %s", text);
+    (void)err_set(e, strstr(text, "not compiled in") != NULL ? ERR_REFUSED : ERR_UNREACHABLE,
+                  "could not connect to the server: %s", text);
     hint(c, text, state, replication, e);
     return -1;
 }
@@ -253,30 +220,32 @@ static void take_notice(void *arg, const char *message)
     c->notice(c->notice_arg, text);
 }
 
-/* Begins to connect; nothing but the name of the service has crossed the network yet. */
+/* Begins to connect, unless it would have to be in the clear over a network. */
 static int begin(struct pgconn *c, const struct pgconn_opts *o, const char *replication,
                  struct err *e)
 {
-    enum tls tls = TLS_AS_IS;
+    PGconn *look = start_connect(o, replication, NULL, true);
+    enum pgconn_tls tls = PGCONN_TLS_AS_IS;
+    char host[128];
 
-    c->pg = start_connect(o, replication, NULL);
-    if (c->pg != NULL && PQstatus(c->pg) != CONNECTION_BAD)
-        tls = choose_tls(c->pg, o);
-    if (tls == TLS_REQUIRE) {
-        PQfinish(c->pg);
-        c->pg = start_connect(o, replication, "require");
+    if (look == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    tls = pgconn_choose_tls(look, host, sizeof host);
+    PQfinish(look);
+    if (tls == PGCONN_TLS_REFUSED) {
+        (void)err_set(e, ERR_REFUSED,
+                      "the connection to \"%s\" would not be encrypted: this build has no TLS",
+                      host);
+        return err_hint(
+            e, "Use a socket, an SSH tunnel, a VPN, or the build with TLS (make TLS=1); if "
+               "the network between is trusted, say sslmode=disable in the connection string "
+               "or PGSSLMODE=disable.");
     }
+    c->pg = start_connect(o, replication, tls == PGCONN_TLS_REQUIRE ? "require" : NULL, false);
     if (c->pg == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
     if (PQstatus(c->pg) == CONNECTION_BAD)
         return failed(c, replication != NULL, e);
-    if (tls == TLS_REFUSED) {
-        (void)err_set(e, ERR_REFUSED, "the connection to \"%s\" would not be encrypted",
-                      PQhost(c->pg));
-        return err_hint(e,
-                        "Use a socket, an SSH tunnel or a VPN; if the network between is trusted, "
-                        "say sslmode=disable in the connection string or PGSSLMODE=disable.");
-    }
     (void)PQsetNoticeProcessor(c->pg, take_notice, c); /* libpq's own would print */
     return 0;
 }
@@ -354,6 +323,7 @@ int pgconn_conninfo(struct buf *out, const struct pgconn_opts *o, const struct p
 {
     const char *info = conninfo_of(o);
     char mode[16] = "";
+    char host[2];
     bool sslmode = false;
 
     if (info != NULL && put_info(out, info, o, dbname, &sslmode, e) != 0)
@@ -361,7 +331,10 @@ int pgconn_conninfo(struct buf *out, const struct pgconn_opts *o, const struct p
     if (put_param(out, "host", o->host, e) != 0 || put_param(out, "port", o->port, e) != 0 ||
         put_param(out, "user", o->user, e) != 0 || put_param(out, "dbname", dbname, e) != 0)
         return -1;
-    if (c == NULL || sslmode || os_env("PGSSLMODE") != NULL || !any_remote(c->pg))
+    if (c == NULL || sslmode || os_env("PGSSLMODE") != NULL)
+        return 0;
+    (void)pgconn_choose_tls(c->pg, host, sizeof host);
+    if (host[0] == '\0')
         return 0;
     setting(c->pg, "sslmode", mode, sizeof mode);
     return mode[0] == '\0' ? 0 : put_param(out, "sslmode", mode, e);
