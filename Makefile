@@ -261,6 +261,7 @@ test-long: all dev-all fuzz-if-clang
 # The end-to-end tests of hooks, backup and restore with the ARM programs, under qemu (as root).
 test-cross: test-packages
 	@tests/setup cross
+	@for m in aarch64 armv7l; do FETCH_MACHINE=$$m tests/servers/fetch 17; done
 	$(Q)for t in aarch64 armv7 armv6; do $(MAKE) TARGET=$$t cross unit-programs; done
 	$(Q)for t in aarch64 armv7 armv6; do tests/run --on $$t; done
 bench: all test-packages

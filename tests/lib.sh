@@ -13,7 +13,8 @@
 #
 # The caller may set: TEST_BIN (folder of the programs under test, default build/bin), TEST_MAJORS
 # (default "13 14 15 16 17 18"), TEST_WAIT (seconds until a wait gives up, default 60), TEST_FSYNC
-# (the servers' fsync, default off), TEST_KEEP=1 (keep the scratch directory), WALDEN_TEST_TMP
+# (the servers' fsync, default off), SERVER_MACHINE (servers of another machine type than this one's, as
+# in tests/servers/versions), TEST_KEEP=1 (keep the scratch directory), WALDEN_TEST_TMP
 # (where the scratch directory is made).  A script that borrows the servers but is no test (the
 # demo, the bench) sets NO_TAP=1.
 #
@@ -313,8 +314,8 @@ pg_majors() {
 
 # pg_bin MAJOR: the folder of initdb, pg_ctl and postgres.
 pg_bin() {
-    local dir=$ROOT/build/servers/$1
-    [ -f "$dir/.stamp" ] || "$ROOT/tests/servers/fetch" "$1" >&2 ||
+    local dir=$ROOT/build/servers/${SERVER_MACHINE:+$SERVER_MACHINE/}$1
+    [ -f "$dir/.stamp" ] || FETCH_MACHINE=${SERVER_MACHINE-} "$ROOT/tests/servers/fetch" "$1" >&2 ||
         bail "no PostgreSQL $1 in build/servers; run tests/servers/fetch as the owner of the tree"
     echo "$dir/bin"
 }
