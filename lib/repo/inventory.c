@@ -265,12 +265,23 @@ static int peek_way(struct inventory *v, struct repo *r, const struct plan *p, u
     return 0;
 }
 
+/* May a restore point have come over from the segment before?  The facts do not count it there. */
+static bool may_cross(const struct inventory *v, size_t i)
+{
+    size_t before = v->in.segments.n;
+
+    if ((v->in.segments.v[i].flags & FACTS_HEAD_ENDS) != 0)
+        before = inventory_before(v, i);
+    return before < v->in.segments.n && v->in.segments.v[before].cut_point;
+}
+
 /* The metadata of the segments in which something has a name. */
-static int peek_names(struct inventory *v, struct repo *r, uint64_t *n,
-                      struct object_reader *scratch, struct err *e)
+static int peek_names(struct inventory *v, struct repo *r, struct object_reader *scratch,
+                      struct err *e)
 {
     for (size_t i = 0; i < v->in.segments.n; i++)
-        if (v->in.segments.v[i].named && inventory_peek(v, r, i, i + 1, n, scratch, e) != 0)
+        if ((v->in.segments.v[i].named || may_cross(v, i)) &&
+            inventory_peek(v, r, i, i + 1, NULL, scratch, e) != 0)
             return -1;
     return 0;
 }
@@ -280,7 +291,7 @@ int inventory_plan(struct inventory *v, struct repo *r, const struct plan_target
 {
     uint64_t n = 0;
 
-    if (t->kind == PLAN_NAME && peek_names(v, r, &n, scratch, e) != 0)
+    if (t->kind == PLAN_NAME && peek_names(v, r, scratch, e) != 0)
         return -1;
     for (;;) {
         if (plan_make(p, &v->in, t, e) != 0)
@@ -301,13 +312,8 @@ int inventory_plan(struct inventory *v, struct repo *r, const struct plan_target
                 return err_set(e, ERR_INTERNAL, "a plan asks for the same metadata twice");
             continue;
         }
-        if (p->verdict == PLAN_YES) {
-            if (peek_way(v, r, p, &n, scratch, e) != 0)
-                return -1;
-        } else if (t->kind == PLAN_NAME) { /* its record may cross a boundary, or be an old one */
-            if (inventory_peek(v, r, 0, v->in.segments.n, &n, scratch, e) != 0)
-                return -1;
-        }
+        if (p->verdict == PLAN_YES && peek_way(v, r, p, &n, scratch, e) != 0)
+            return -1;
         if (n == 0)
             return 0;
     }

@@ -15,7 +15,10 @@ static const int64_t EPOCH_2000 = INT64_C(946684800) * USEC_PER_SEC;
 
 #define NOTHING SIZE_MAX
 
-enum { FAR_BACK = 1100 }; /* a record has at most 1 GB, a segment at least 1 MB */
+enum {
+    FAR_BACK = 1100,            /* a record has at most 1 GB, a segment at least 1 MB */
+    POINT_LEN = 24 + 2 + 8 + 64 /* a restore point: headers, time, name; the same since 9.1 */
+};
 
 struct gather {
     struct inventory *v;
@@ -76,6 +79,7 @@ void inventory_facts(struct plan_segment *s, const struct facts *f)
         s->greatest = f->xact_times.greatest + EPOCH_2000;
     }
     s->named = f->points > 0 || f->spaces > 0 || (f->lost & FACTS_LOST_EVENTS) != 0;
+    s->cut_point = f->tail != 0 && f->tail_len == POINT_LEN;
     s->closed = true;
     take_levels(s, f);
 }
@@ -226,11 +230,10 @@ static int open_one(struct gather *g, size_t i, struct err *e)
     return 0;
 }
 
-/* The segment that a recovery reads before segment i, or NOTHING. */
-static size_t before(const struct gather *g, size_t i)
+size_t inventory_before(const struct inventory *v, size_t i)
 {
-    const struct plan_segments *all = &g->v->in.segments;
-    const struct coverage *c = &g->v->scan.cover;
+    const struct plan_segments *all = &v->in.segments;
+    const struct coverage *c = &v->scan.cover;
     const struct plan_segment *s = &all->v[i];
     const struct coverage_timeline *t;
     const struct coverage_row *row;
@@ -240,10 +243,10 @@ static size_t before(const struct gather *g, size_t i)
         return i - 1;
     t = coverage_find(c, s->tli);
     if (t == NULL || s->segno != coverage_birth(c, t))
-        return NOTHING;
+        return all->n;
     row = coverage_before_birth(c, t);
-    p = row == NULL ? NULL : plan_segment(&g->v->in, row->tli, row->segno);
-    return p == NULL ? NOTHING : (size_t)(p - all->v);
+    p = row == NULL ? NULL : plan_segment(&v->in, row->tli, row->segno);
+    return p == NULL ? all->n : (size_t)(p - all->v);
 }
 
 /* Prepares the join for segment i: with the segment before it, and those that the record which
@@ -253,7 +256,8 @@ static int rewind_to(struct gather *g, size_t i, struct err *e)
     size_t n = 0;
 
     join_init(&g->join);
-    for (size_t p = before(g, i); p != NOTHING && n < FAR_BACK; p = before(g, p)) {
+    for (size_t p = inventory_before(g->v, i); p < g->v->in.segments.n && n < FAR_BACK;
+         p = inventory_before(g->v, p)) {
         g->back[n++] = p;
         if (g->v->in.segments.v[p].first != 0)
             break;
@@ -301,7 +305,7 @@ static int peek_one(struct gather *g, size_t i, struct err *e)
     s->closed = false;
     if (s->state != COVERAGE_GOOD && s->state != COVERAGE_DAMAGED)
         return 0;
-    if ((g->last == NOTHING || g->last != before(g, i)) && rewind_to(g, i, e) != 0)
+    if ((g->last == NOTHING || g->last != inventory_before(g->v, i)) && rewind_to(g, i, e) != 0)
         return -1;
     g->last = NOTHING;
     if ((s->flags & FACTS_HEAD_ENDS) != 0)

@@ -14,6 +14,9 @@
 /* Takes what the facts of a segment tell, into *s (zeroed). */
 void inventory_facts(struct plan_segment *s, const struct facts *f);
 
+/* The segment that a recovery reads before segment i; the count when there is none. */
+size_t inventory_before(const struct inventory *v, size_t i);
+
 /* Reads the metadata of the segments first <= i < end of v->in.segments that were not read yet;
  * *n (may be NULL) grows by their number. */
 int inventory_peek(struct inventory *v, struct repo *r, size_t first, size_t end, uint64_t *n,

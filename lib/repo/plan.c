@@ -320,8 +320,15 @@ static void take_reason(struct plan *p, const struct plan_judged *j)
     p->at_segno = j->segno;
 }
 
+/* May a trial of an older backup make use of this one? */
+static bool is_of_use(const struct plan_target *t, const struct plan_trial *trial)
+{
+    return !t->current && (trial->ended || (trial->unborn && trial->why == PLAN_NOT_FOUND));
+}
+
+/* near: look also for the nearest moments that can be reached. */
 static int try_all(struct plan *p, const struct plan_input *in, const struct plan_target *t,
-                   bool *done, struct err *e)
+                   bool *done, bool near, struct err *e)
 {
     struct plan_trial known = {.ended = false};
     bool found = false;
@@ -346,7 +353,7 @@ static int try_all(struct plan *p, const struct plan_input *in, const struct pla
                 continue;
             }
         }
-        plan_trial(&trial, in, t, &p->parts, b, known.ended && !t->current ? &known : NULL);
+        plan_trial(&trial, in, t, &p->parts, b, is_of_use(t, &known) ? &known : NULL);
         if (trial.detail != NULL)
             return ask(p, in, trial.detail, trial.peek);
         *j = (struct plan_judged){trial.why, trial.walk.reach, trial.walk.tli, trial.walk.segno};
@@ -357,9 +364,9 @@ static int try_all(struct plan *p, const struct plan_input *in, const struct pla
             set_parts(p, in, trial.walk.segno);
             continue;
         }
-        if (trial.ended)
+        if (is_of_use(t, &trial))
             known = trial;
-        if (trial.why != PLAN_OTHER_BRANCH && trial.why != PLAN_UNUSABLE)
+        if (near && trial.why != PLAN_OTHER_BRANCH && trial.why != PLAN_UNUSABLE)
             trial.detail = keep_near(p, &trial, i);
         if (trial.detail != NULL)
             return ask(p, in, trial.detail, 0);
@@ -411,7 +418,15 @@ int plan_make(struct plan *p, const struct plan_input *in, const struct plan_tar
     done = calloc(in->backups.n + 1, sizeof *done);
     if (done == NULL)
         return err_set(e, ERR_NOMEM, "no memory for a plan");
-    rc = try_all(p, in, t, done, e);
+    /* A transaction may have to be looked for in many segments, each time anew: what is near need
+     * not be found until it is clear that nothing else is asked for. */
+    if (t->kind == PLAN_XID && !t->current) {
+        rc = try_all(p, in, t, done, false, e);
+        if (rc == 0 && p->verdict == PLAN_NO)
+            memset(done, 0, in->backups.n * sizeof *done);
+    }
+    if (rc == 0 && p->verdict == PLAN_NO)
+        rc = try_all(p, in, t, done, true, e);
     free(done);
     if (rc == 0 && p->verdict == PLAN_NO)
         p->elsewhere = find_elsewhere(p, in, t);

@@ -72,6 +72,8 @@ struct plan_segment {
     bool closed;          /* its metadata was not read yet: of has_run, cross and what is found by
                              name nothing is known */
     bool named;           /* restore points or tablespaces are in it, perhaps */
+    bool cut_point;       /* the record that goes on in the next segment is as long as a restore
+                             point, so it may be one */
     bool has_run;         /* next and oldest are known */
     lsn_t first;          /* first record that starts in here; 0: none */
     lsn_t last;           /* last record that lies wholly in here; 0: none */

@@ -4,7 +4,7 @@
 
 #include "pg/facts.h"
 
-enum { TRIAL_GOES_ON = 0, TRIAL_OVER = 1, PEEK_AHEAD = 512 };
+enum { TRIAL_GOES_ON = 0, TRIAL_OVER = 1, PEEK_LEAST = 4, PEEK_AHEAD = 512 };
 
 static int over(struct plan_trial *t, enum plan_why why)
 {
@@ -41,12 +41,23 @@ static int look_at(struct plan_trial *t, const struct plan_end *end)
     return TRIAL_GOES_ON;
 }
 
-/* The metadata of a segment, and soon of those behind it, must be known to go on. */
+/* The metadata of a segment must be known to go on. */
 static int peek(struct plan_trial *t, const struct plan_segment *s, size_t n)
 {
     t->detail = s;
     t->peek = n;
     return TRIAL_OVER;
+}
+
+/* And soon of those behind it: of the more, the farther this trial has come. */
+static int peek_on(struct plan_trial *t, const struct plan_segment *s)
+{
+    uint64_t n = t->walk.segments;
+
+    return peek(t, s,
+                n < PEEK_LEAST   ? (size_t)PEEK_LEAST
+                : n > PEEK_AHEAD ? (size_t)PEEK_AHEAD
+                                 : n);
 }
 
 /* All ends in a segment, one by one. */
@@ -105,9 +116,12 @@ static int step_xid(struct plan_trial *t, const struct plan_segment *s)
     /* Had it not begun when the next segment's last list of running ones was made? */
     next = plan_segment(t->in, s->tli, s->segno + 1);
     if (next != NULL && next->closed)
-        return peek(t, next, PEEK_AHEAD);
-    if (next != NULL && next->has_run && !precedes(xid, next->next))
+        return peek_on(t, next);
+    if (next != NULL && next->has_run && !precedes(xid, next->next)) {
+        t->unborn = t->unborn || !t->looked;
         return pass_over(t, s);
+    }
+    t->looked = true;
     if (s->detail != PLAN_UNREADABLE) {
         if (look_closely(t, s) == TRIAL_OVER)
             return TRIAL_OVER;
@@ -141,7 +155,7 @@ static int step_ends(struct plan_trial *t, const struct plan_segment *s)
     if (s == NULL)
         return TRIAL_GOES_ON;
     if (s->closed && must_peek(t, s))
-        return peek(t, s, PEEK_AHEAD);
+        return peek_on(t, s);
     if (t->walk.crossed != 0 && s->cross == PLAN_CROSS_END &&
         look_at(t, &s->crossing) == TRIAL_OVER)
         return TRIAL_OVER;
@@ -341,7 +355,7 @@ static bool is_known(const struct plan_trial *t, const struct plan_trial *known)
 {
     uint32_t segsize = t->in->segsize;
 
-    return known != NULL && known->walk.inside == 0 &&
+    return known != NULL && known->ended && known->walk.inside == 0 &&
            t->walk.segno > walname_segno_of(known->backup->start, segsize) &&
            t->walk.segno > walname_segno_before(known->backup->stop, segsize) &&
            t->walk.segno > walname_segno_before(t->backup->stop, segsize) &&
@@ -369,6 +383,12 @@ void plan_trial(struct plan_trial *t, const struct plan_input *in, const struct 
     }
     if (target->kind == PLAN_LSN && target->lsn < backup->stop) {
         t->why = PLAN_TOO_NEW;
+        return;
+    }
+    if (target->kind == PLAN_XID && known != NULL && known->unborn &&
+        known->why == PLAN_NOT_FOUND && backup->start < known->backup->start) {
+        t->unborn = true;
+        t->why = PLAN_NOT_FOUND;
         return;
     }
     if (target->kind == PLAN_NAME && !find_point(t, parts)) {

@@ -22,6 +22,9 @@ struct plan_trial {
     int64_t held;            /* time of the last transaction that is in the backup, if known */
     lsn_t point;             /* PLAN_NAME: where it is */
     int64_t point_time;
+    bool unborn; /* PLAN_XID: it had not begun where this way begins, so no older backup's way
+                    comes by its end before */
+    bool looked; /* PLAN_XID: some segment was looked into */
 };
 
 /*
