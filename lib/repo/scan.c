@@ -9,6 +9,7 @@
 #include "pg/join.h"
 #include "repo/recipients.h"
 #include "repo/scan_gone.h"
+#include "repo/scan_list.h"
 #include "repo/store_stray.h"
 
 /* From PostgreSQL's epoch to ours. */
@@ -111,16 +112,6 @@ static int list_name(void *arg, const struct store_seen *seen, struct err *e)
         e);
 }
 
-static int list_group(void *arg, uint32_t group, struct err *e)
-{
-    struct run *run = arg;
-
-    if (os_signal_check(e) != 0)
-        return -1;
-    return store_each_wal_seen(&run->repo->store, &run->repo->where, run->tli, group, list_name,
-                               run, e);
-}
-
 static int list_timeline(void *arg, uint32_t timeline, struct err *e)
 {
     struct run *run = arg;
@@ -131,7 +122,7 @@ static int list_timeline(void *arg, uint32_t timeline, struct err *e)
     run->total += timeline > 1 ? 1 : 0;
     if (coverage_timeline(&run->scan->cover, timeline, e) == NULL)
         return -1;
-    return store_each_group(&run->repo->store, &run->repo->where, timeline, list_group, run, e);
+    return scan_list(run->repo, timeline, list_name, run, e);
 }
 
 static int stray(void *arg, enum store_stray what, const char *path, struct err *e)
