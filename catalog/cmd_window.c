@@ -164,17 +164,6 @@ static int print_json(const struct survey *s, const struct window_lineages *all,
 
 /* --- text --- */
 
-static unsigned width(void)
-{
-    const char *columns = os_env("COLUMNS");
-    struct err quiet = {0};
-    uint32_t n = WINDOW_WIDTH;
-
-    if (columns == NULL || parse_u32(columns, 1, 10000, &n, &quiet) != 0)
-        return WINDOW_WIDTH;
-    return n < WINDOW_WIDTH ? n : (unsigned)WINDOW_WIDTH;
-}
-
 /* Does the terminal's character set have more than ASCII? */
 static bool is_utf8(void)
 {
@@ -196,7 +185,7 @@ static int print_text(const struct survey *s, const struct window_lineages *all,
     const struct window_look look = {.ascii = ascii || !is_utf8(),
                                      .colour = os_tty_is(1) && os_env("NO_COLOR") == NULL &&
                                                term != NULL && strcmp(term, "dumb") != 0,
-                                     .width = width()};
+                                     .width = command_width()};
     struct buf b;
     int rc;
 

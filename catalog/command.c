@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "os/file.h"
+#include "os/host.h"
+#include "os/tty.h"
 
 enum { HELP_MAX = 64 * 1024, JOBS_AUTO_MAX = 4 };
 
@@ -187,4 +189,41 @@ unsigned command_jobs(const struct settings *s, unsigned most)
     if (s->jobs == 0 && n > JOBS_AUTO_MAX)
         n = JOBS_AUTO_MAX;
     return n < most ? n : most;
+}
+
+unsigned command_width(void)
+{
+    const char *columns = os_env("COLUMNS");
+    struct err quiet = {0};
+    uint32_t n = os_tty_width(STDOUT_FILENO);
+
+    if (columns != NULL && parse_u32(columns, 1, 10000, &n, &quiet) != 0)
+        n = 0;
+    return n == 0 || n > COMMAND_WIDTH ? (unsigned)COMMAND_WIDTH : n;
+}
+
+int command_wrap(struct buf *out, unsigned indent, const char *text, struct err *e)
+{
+    unsigned width = command_width();
+    size_t room = width > 2 * indent ? width - indent : indent;
+
+    while (*text != '\0') {
+        size_t take = strlen(text);
+        size_t cut;
+
+        if (take > room) {
+            /* Before the word that does not fit; a word that is longer than a line stays whole. */
+            for (take = room; take > 0 && text[take] != ' '; take--)
+                continue;
+            if (take == 0)
+                take = strcspn(text, " ");
+        }
+        for (cut = take; cut > 0 && text[cut - 1] == ' '; cut--)
+            continue;
+        if (buf_fmt(out, e, "%*s%.*s\n", (int)indent, "", (int)cut, text) != 0)
+            return -1;
+        text += take;
+        text += strspn(text, " ");
+    }
+    return 0;
 }

@@ -104,4 +104,13 @@ int command_set(struct settings *s, const char *key, const char *value, struct e
  */
 int command_print(const char *text, size_t len, struct err *e) __attribute__((warn_unused_result));
 
+enum { COMMAND_WIDTH = 80 };
+
+/* How wide lines may be: COLUMNS, else the terminal's columns, but no more than COMMAND_WIDTH. */
+unsigned command_width(void);
+
+/* Appends a text (of visible characters) as lines that are indented and no wider than that. */
+int command_wrap(struct buf *out, unsigned indent, const char *text, struct err *e)
+    __attribute__((warn_unused_result));
+
 #endif

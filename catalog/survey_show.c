@@ -45,7 +45,7 @@ int survey_show_repo(const struct survey *s, struct buf *out, struct err *e)
     char id[33];
 
     text_hex(id, s->repo.marker.id, 16);
-    return buf_fmt(out, e, "repository %s, %s, id %s\n", s->path,
+    return buf_fmt(out, e, "repository %s, %s\n           id %s\n", s->path,
                    s->repo.marker.sealed ? "sealed" : "not sealed", id);
 }
 
@@ -53,13 +53,13 @@ int survey_show_lineage(const struct survey_lineage *l, struct buf *out, struct 
 {
     char size[TEXT_SIZE_MAX];
 
-    if (buf_fmt(out, e, "\ncluster %s, system identifier %llu", l->cluster,
+    if (buf_fmt(out, e, "\ncluster %s, system identifier %llu\n", l->cluster,
                 (unsigned long long)l->system_id) != 0)
         return -1;
     if (l->major == 0)
-        return buf_str(out, "\n", e);
+        return 0;
     text_size(size, l->segment_size);
-    return buf_fmt(out, e, ", PostgreSQL %u, segments of %s\n", (unsigned)l->major, size);
+    return buf_fmt(out, e, "  PostgreSQL %u, segments of %s\n", (unsigned)l->major, size);
 }
 
 static int show_problem(const struct problem *p, struct buf *out, struct err *e)
@@ -90,9 +90,10 @@ static int show_problem(const struct problem *p, struct buf *out, struct err *e)
     /* Names and messages may quote what somebody else put into the repository. */
     (void)text_visible(name, sizeof name, p->name, strlen(p->name));
     (void)text_visible(what, sizeof what, p->what, strlen(p->what));
-    if (buf_fmt(out, e, "  %s %s\n      %s\n", titles[p->kind], name, what) != 0)
+    if (buf_fmt(out, e, "  %s %s\n", titles[p->kind], name) != 0 ||
+        command_wrap(out, 6, what, e) != 0)
         return -1;
-    return p->consequence == NULL ? 0 : buf_fmt(out, e, "      %s\n", p->consequence);
+    return p->consequence == NULL ? 0 : command_wrap(out, 6, p->consequence, e);
 }
 
 int survey_show_problems(const struct survey_lineage *l, struct buf *out, struct err *e)

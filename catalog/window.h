@@ -4,10 +4,11 @@
 #ifndef CATALOG_WINDOW_H
 #define CATALOG_WINDOW_H
 
+#include "command.h"
 #include "repo/window.h"
 #include "survey.h"
 
-enum { WINDOW_WIDTH = 80, WINDOW_NARROW = 60 };
+enum { WINDOW_NARROW = 60 };
 
 /* What would be lost if the server's disk died now. */
 struct window_loss {

@@ -9,7 +9,7 @@
 #include "os/time.h"
 #include "window.h"
 
-enum { LABEL = 8, MARGIN = 6, BAR_MAX = WINDOW_WIDTH, BARS_MAX = 16 };
+enum { LABEL = 8, MARGIN = 6, BAR_MAX = COMMAND_WIDTH, BARS_MAX = 16 };
 
 enum cell { CELL_NONE, CELL_GOOD, CELL_GAP, CELL_BROKEN, CELL_BACKUP, CELL_BAD_BACKUP };
 

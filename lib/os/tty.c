@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 
 #include "os/file.h"
@@ -67,4 +68,11 @@ bool os_tty_is(int fd)
     struct termios mode;
 
     return tcgetattr(fd, &mode) == 0;
+}
+
+unsigned os_tty_width(int fd)
+{
+    struct winsize size = {0};
+
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }

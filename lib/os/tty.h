@@ -20,4 +20,7 @@ int os_tty_secret(const char *prompt, char *out, size_t cap, size_t *len, struct
 /* Is the descriptor a terminal, so that progress may be shown on it? */
 bool os_tty_is(int fd);
 
+/* Its columns; 0: it is no terminal, or does not tell. */
+unsigned os_tty_width(int fd);
+
 #endif
