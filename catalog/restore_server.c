@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "os/file.h"
 #include "os/host.h"
+#include "os/lock.h"
 #include "os/signal.h"
 #include "os/time.h"
 #include "os/tty.h"
@@ -112,32 +113,6 @@ static int open_dir(struct restore_server *run, struct err *e)
     int rc = os_root_open(&run->root, run->dir, e);
 
     return rc > 0 ? err_set(e, ERR_IO, "directory \"%s\" does not exist", run->dir) : rc;
-}
-
-static int make_dir(struct restore_server *run, struct err *e)
-{
-    const char *tmp = os_env("TMPDIR");
-    struct os_root above = OS_ROOT_INIT;
-    uint8_t random[6];
-    char hex[13];
-    char name[32];
-    int fd = -1;
-    int rc;
-
-    if (tmp == NULL || *tmp != '/' || strlen(tmp) > RESTORE_RUN_MAX - sizeof name)
-        tmp = "/tmp";
-    secret_random(random, sizeof random);
-    text_hex(hex, random, sizeof random);
-    (void)snprintf(name, sizeof name, "walden-run.%s", hex);
-    if (place_join(run->dir, tmp, name, e) != 0 || os_root_open(&above, tmp, e) != 0)
-        return e->code != ERR_NONE ? -1
-                                   : err_set(e, ERR_IO, "directory \"%s\" does not exist", tmp);
-    rc = os_root_mkdirs(&above, name, 0700, &fd, e);
-    if (rc == 0 && run->owner.change)
-        rc = os_chown(fd, run->owner.uid, run->owner.gid, run->dir, e);
-    os_drop(&fd);
-    os_root_close(&above);
-    return rc;
 }
 
 static int put(const struct restore_server *run, const char *name, const char *text, struct err *e)
@@ -248,6 +223,8 @@ static int start_server(struct restore_server *run, struct err *e)
     }
     argv[n] = NULL;
     rc = os_root_at(&run->root, "log", O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600, &fd, e);
+    if (rc == 0) /* the server's processes hold it as long as they live: see restore_run.c */
+        rc = os_lock(fd, OS_LOCK_EXCLUSIVE, false, run->log, e) < 0 ? -1 : 0;
     if (rc == 0 && run->owner.change)
         rc = os_chown(fd, run->owner.uid, run->owner.gid, run->log, e);
     if (rc == 0)
@@ -414,7 +391,7 @@ int restore_server_run(struct restore_server *s, struct err *e)
 {
     forget(s);
     if (restore_programs(s->settings, "postgres", s->major, s->major, s->bin, e) != 0 ||
-        (s->dir[0] == '\0' && make_dir(s, e) != 0) || (s->root.fd < 0 && open_dir(s, e) != 0) ||
+        (s->dir[0] == '\0' && restore_run_make(s, e) != 0) || (s->root.fd < 0 && open_dir(s, e) != 0) ||
         write_conf(s, e) != 0)
         return -1;
     return start_server(s, e);

@@ -73,6 +73,15 @@ void restore_server_stop(struct restore_server *s);
 /* Lets go of it: the server goes on without us. */
 void restore_server_fini(struct restore_server *s);
 
+/* ---- its folder (restore_run.c) ---- */
+
+/* Makes s->dir below TMPDIR or /tmp, and removes those whose servers are gone. */
+int restore_run_make(struct restore_server *s, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* Removes it: the server has ended, and nobody needs its log. */
+void restore_run_remove(struct restore_server *s);
+
 /* The folder of a program of ours' majors least to most: pg_bin, PATH, the usual places. */
 int restore_programs(const struct settings *s, const char *program, uint32_t least, uint32_t most,
                      char out[PLACE_MAX], struct err *e) __attribute__((warn_unused_result));

@@ -57,7 +57,8 @@ static void show(const struct restore *r, const struct restore_server *run)
         printf("open it  %s/pg_ctl -D %s promote\n", run->bin, r->dir);
     if (!run->shut_down)
         printf("stop it  %s/pg_ctl -D %s -m fast stop\n", run->bin, r->dir);
-    printf("log      %s\n", run->log);
+    if (!run->shut_down)
+        printf("log      %s\n", run->log);
     if (run->promoted && r->o->action != RESTORE_PROMOTE && r->target.kind != PLAN_LATEST)
         msg_warn(r->m, "the server could not pause at the target and has opened there instead");
 }
@@ -76,6 +77,8 @@ int restore_start(struct restore *r, struct err *e)
         rc = restore_before_prove(r, run, proof, e);
         if (rc == 0 && proof[0] != '\0')
             printf("proven   %s\n", proof);
+        if (run->shut_down)
+            restore_run_remove(run);
         if (rc == 0 && fflush(stdout) != 0)
             rc = err_set(e, ERR_IO, "could not write to standard output");
     }
