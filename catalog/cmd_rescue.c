@@ -56,7 +56,8 @@ static const struct opt options[] = {
      .kind = OPT_TEXT,
      .arg = "FILE",
      MINE(output),
-     .help = "write the dump there, for pg_restore; it must not exist"},
+     .help =
+         "write the dump there, for pg_restore, and not into the repository; it must not exist"},
     {.name = "scratch",
      .kind = OPT_TEXT,
      .arg = "DIR",
@@ -85,9 +86,10 @@ static const struct opt_program program = {
     .name = "walden rescue",
     .operands = "TABLE",
     .summary = "get one table back as it was before an accident",
-    .examples = "walden rescue orders --before-drop -o orders.dump\n"
-                "walden rescue sales.items --before-truncate --database shop -o items.dump\n"
-                "pg_restore -d shop orders.dump            puts it back\n",
+    .examples =
+        "walden rescue orders --before-drop         a dump in the repository: its label is shown\n"
+        "walden get LABEL -o - | pg_restore -d shop   puts it back\n"
+        "walden rescue sales.items --before-truncate --database shop -o items.dump\n",
     .exits = "0    done, the dump is there and can be read\n"
              "1    the moment cannot be reached, something is damaged, or the job failed\n"
              "2    wrong command line or configuration\n"
@@ -144,7 +146,7 @@ static int in_scratch(struct rescue *x, struct err *e)
     if (rc == 0 && proof[0] != '\0')
         printf("proven   %s\n", proof);
     if (rc == 0)
-        rc = rescue_dump(x, e);
+        rc = x->o->output != NULL ? rescue_dump(x, e) : rescue_store(x, e);
     restore_server_stop(&x->server);
     restore_server_fini(&x->server);
     return rc;
@@ -157,10 +159,11 @@ static int run(struct rescue *x, struct err *e)
     struct err why = {0};
     int rc;
 
-    if (rescue_output(x, e) != 0 || scratch_open(&x->scratch, x->o->scratch, r->s, e) != 0 ||
-        restore_target(r, e) != 0 || restore_open(r, e) != 0 || restore_before(r, e) != 0 ||
-        check(restore_before_what(r), e) != 0 || restore_plan(r, e) != 0 ||
-        scratch_make(&x->scratch, "rescue", e) != 0)
+    if ((x->o->output != NULL && rescue_output(x, e) != 0) ||
+        scratch_open(&x->scratch, x->o->scratch, r->s, e) != 0 || restore_target(r, e) != 0 ||
+        restore_open(r, e) != 0 || (x->o->output == NULL && rescue_may_store(x, e) != 0) ||
+        restore_before(r, e) != 0 || check(restore_before_what(r), e) != 0 ||
+        restore_plan(r, e) != 0 || scratch_make(&x->scratch, "rescue", e) != 0)
         return -1;
     r->o->directory = x->scratch.data;
     rc = in_scratch(x, e);
@@ -196,8 +199,6 @@ static int with_settings(const struct msg *m, struct settings *s, const struct r
         (void)err_set(e, ERR_USAGE,
                       "--before-drop, --before-truncate or --before-deletes is "
                       "missing: before what?");
-    else if (o->output == NULL)
-        (void)err_set(e, ERR_USAGE, "-o is missing: where shall the dump go?");
     else if (x->r != NULL)
         status = run(x, e);
     scratch_fini(&x->scratch);

@@ -2,7 +2,8 @@
  * rescue: what the parts of `walden rescue` share.
  *
  *   scratch          the directory of the copy: made, locked, swept, removed
- *   rescue_dump      pg_dump of the one table, read back, published
+ *   rescue_dump      pg_dump of the one table, read back, published as a file
+ *   rescue_store     the same as a dump in the repository
  */
 #ifndef CATALOG_RESCUE_H
 #define CATALOG_RESCUE_H
@@ -37,5 +38,16 @@ struct rescue {
 /* Where the dump goes: nothing may be there. */
 int rescue_output(struct rescue *x, struct err *e) __attribute__((warn_unused_result));
 int rescue_dump(struct rescue *x, struct err *e) __attribute__((warn_unused_result));
+
+/* The table and, of a partitioned one, all parts, as pg_dump's patterns: rows of one column; and
+ * the user that may read them. */
+int rescue_tables(const struct rescue *x, struct pgconn_rows **rows, const char **user,
+                  struct err *e) __attribute__((warn_unused_result));
+
+/* ---- into the repository ---- */
+
+/* Before anything is done: ERR_REFUSED when dumps cannot be written from here. */
+int rescue_may_store(struct rescue *x, struct err *e) __attribute__((warn_unused_result));
+int rescue_store(struct rescue *x, struct err *e) __attribute__((warn_unused_result));
 
 #endif

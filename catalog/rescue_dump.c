@@ -32,10 +32,9 @@ int rescue_output(struct rescue *x, struct err *e)
 
 /* --- which tables --- */
 
-/* The table and, of a partitioned one, all parts, as pg_dump's patterns: quoted, so that no letter
- * of a name is special. */
-static int ask_names(const struct rescue *x, struct pgconn_rows **rows, const char **user,
-                     struct err *e)
+/* Quoted, so that no letter of a name is special. */
+int rescue_tables(const struct rescue *x, struct pgconn_rows **rows, const char **user,
+                  struct err *e)
 {
     const struct find_candidate *c = restore_before_what(x->r);
     struct pgconn *conn = NULL;
@@ -46,8 +45,8 @@ static int ask_names(const struct rescue *x, struct pgconn_rows **rows, const ch
         sql, sizeof sql,
         "with recursive t(oid) as (select %u::oid union select inhrelid from pg_inherits "
         "join t on inhparent = t.oid) select '\"' || replace(nspname, '\"', '\"\"') || "
-        "'\".\"' || replace(relname, '\"', '\"\"') || '\"', "
-        "coalesce(pg_table_size(c.oid), 0) from t join pg_class c on c.oid = t.oid join "
+        "'\".\"' || replace(relname, '\"', '\"\"') || '\"' from t join pg_class c on c.oid = t.oid "
+        "join "
         "pg_namespace n on n.oid = relnamespace",
         (unsigned)c->oid);
     if (restore_server_connect(&x->server, c->database, &conn, user, e) != 0)
@@ -228,7 +227,7 @@ int rescue_dump(struct rescue *x, struct err *e)
     char shown[SURVEY_SIZE_MAX];
     uint64_t size = 0;
     int fd = -1;
-    int rc = ask_names(x, &rows, &user, e);
+    int rc = rescue_tables(x, &rows, &user, e);
 
     if (rc == 0)
         rc = os_root_at(&x->server.root, "dump", O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, e);
