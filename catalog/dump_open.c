@@ -5,6 +5,8 @@
 
 #include "base/parse.h"
 #include "cmd_key.h"
+#include "os/host.h"
+#include "repo/verified.h"
 
 static int first_lineage(void *arg, const char *name, struct err *e)
 {
@@ -38,6 +40,22 @@ static int open_repo(struct dump_open *d, const struct settings *s, const char *
     return repo_use_lineage(&d->repo, s, s->cluster, system_id, e);
 }
 
+/* Nothing is removed while somebody reads it.  Who may not write goes on without: the file stays
+ * readable as long as it is open, but for some network filesystems. */
+static void hold(struct dump_open *d)
+{
+    char host[OS_HOSTNAME_MAX];
+    char holder[PAGES_LEASE_HOLDER_MAX];
+    struct err quiet = {0};
+
+    if (verified_may_not(&d->repo) != NULL)
+        return;
+    os_hostname(host, sizeof host);
+    (void)snprintf(holder, sizeof holder, "%.80s process %ld", host, (long)os_pid());
+    if (dump_get_hold(&d->get, &d->repo, &d->item, holder, &quiet) != 0)
+        err_clear(&quiet);
+}
+
 int dump_open(struct dump_open *d, const struct settings *s, const char *text,
               const char *pass_file, struct err *e)
 {
@@ -51,6 +69,7 @@ int dump_open(struct dump_open *d, const struct settings *s, const char *text,
         found = dump_list_find(&list, text, e);
     if (found != NULL) {
         d->item = *found;
+        hold(d);
         rc = dump_get_open(&d->get, &d->repo, &d->item, &d->reader, e);
         if (rc > 0)
             rc = err_set(e, ERR_HOLE, "dump %s vanished while it was looked at", d->item.label);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/parse.h"
+#include "os/time.h"
 #include "repo/dump_check.h"
 
 static int read_meta(struct dump_get *g, struct err *e)
@@ -31,13 +33,36 @@ static int read_meta(struct dump_get *g, struct err *e)
                : err_set(e, ERR_DAMAGED, "its streams are not as long as its content");
 }
 
+int dump_get_hold(struct dump_get *g, struct repo *repo, const struct dump_item *item,
+                  const char *holder, struct err *e)
+{
+    /* Counters are unique in a cluster, so labels without their jobs are, too. */
+    if (pages_lease_take(&g->lease, repo, KIND_LEASE, item->label, holder, e) != 0)
+        return -1;
+    g->beat = os_mono_us();
+    return 0;
+}
+
+/* Who was taken for dead reads on: the file is open. */
+static void beat(struct dump_get *g)
+{
+    const int64_t every = (int64_t)PAGES_BEAT_S * USEC_PER_SEC;
+    int64_t now = os_mono_us();
+    struct err quiet = {0};
+
+    if (!g->lease.held || now - g->beat <= every)
+        return;
+    g->beat = now;
+    if (pages_lease_beat(&g->lease, &quiet) != 0)
+        g->lease.held = false;
+}
+
 int dump_get_open(struct dump_get *g, struct repo *repo, const struct dump_item *item,
                   struct object_reader *reader, struct err *e)
 {
     const struct store_name name = {.kind = KIND_DUMP, .name = item->label, .job = item->job};
     int rc;
 
-    memset(g, 0, sizeof *g);
     dump_meta_init(&g->meta);
     g->repo = repo;
     g->reader = reader;
@@ -61,6 +86,7 @@ void dump_get_close(struct dump_get *g)
         store_release(&g->object);
     }
     g->open = false;
+    pages_lease_drop(&g->lease);
     dump_meta_fini(&g->meta);
 }
 
@@ -71,6 +97,7 @@ static const uint8_t zeros[4096];
 /* Cuts the content into streams.  What was left out at the end, zeros, is put back. */
 struct slicer {
     struct sink sink;
+    struct dump_get *get;
     uint64_t at;
     uint64_t from;
     uint64_t to;
@@ -83,6 +110,7 @@ static int slice_write(struct sink *s, const uint8_t *bytes, size_t len, struct 
     uint64_t end = c->at + len > c->to ? (c->at < c->to ? c->to - c->at : 0) : len;
 
     c->at += len;
+    beat(c->get);
     if (begin >= end)
         return 0;
     return sink_write(s->next, bytes + begin, (size_t)(end - begin), e);
@@ -112,7 +140,7 @@ static int add_zeros(struct slicer *c, uint64_t plain, struct err *e)
 static int read_range(struct dump_get *g, uint64_t from, uint64_t size, struct sink *out,
                       struct err *e)
 {
-    struct slicer c = {.from = from, .to = from + size};
+    struct slicer c = {.get = g, .from = from, .to = from + size};
 
     sink_init(&c.sink, &slice_ops, PHASE_CONTENT);
     if (sink_link(&c.sink, out, e) != 0 || object_content(g->reader, &c.sink, e) != 0 ||

@@ -6,6 +6,7 @@
 
 #include "repo/dump.h"
 #include "repo/dump_list.h"
+#include "repo/pages_lease.h"
 #include "repo/repo.h"
 
 struct dump_get {
@@ -16,9 +17,17 @@ struct dump_get {
     bool has_meta; /* else no key for it is here */
     struct dump_public public;
     struct dump_meta meta;
+    struct pages_lease lease; /* held, or not: see dump_get_hold */
+    int64_t beat;
 };
 
-/* Opens it and reads what the keys allow.  0, STORE_ABSENT, -1. */
+/* Before it is opened (g zeroed): expire leaves alone what somebody reads.  Beats while a stream is
+ * read.  holder: host and process, for people.  -1 where no lease can be taken; the dump can be
+ * read all the same, for as long as nobody removes it. */
+int dump_get_hold(struct dump_get *g, struct repo *repo, const struct dump_item *item,
+                  const char *holder, struct err *e);
+
+/* Opens it (g zeroed, or held) and reads what the keys allow.  0, STORE_ABSENT, -1. */
 int dump_get_open(struct dump_get *g, struct repo *repo, const struct dump_item *item,
                   struct object_reader *reader, struct err *e) __attribute__((warn_unused_result));
 void dump_get_close(struct dump_get *g); /* accepts a zeroed struct */
