@@ -10,6 +10,7 @@
 #include "object/secret.h"
 #include "os/time.h"
 #include "repo/backup_list.h"
+#include "repo/dump_list.h"
 #include "repo/expired.h"
 #include "repo/pin.h"
 #include "repo/verified.h"
@@ -49,6 +50,7 @@ static const struct opt_program program = {
     .summary = "pin a backup or dump, so that it never expires; without LABEL, list the pins",
     .examples = "walden keep 00000001-000000000A000028-4f3a91 --reason 'before the upgrade'\n"
                 "walden keep 00000001-000000000A000028-4f3a91 --until 2027-12-31\n"
+                "walden keep shop/20260221T030000Z-17              a dump; shop alone: its newest\n"
                 "walden keep                                       what is pinned\n"
                 "walden keep --release 00000001-000000000A000028-4f3a91\n",
     .exits = "0    done\n"
@@ -185,24 +187,60 @@ static int closest(void *arg, const char *name, struct err *e)
     return 0;
 }
 
-/* Is it there?  0 with its kind, -1. */
-static int find(struct run *r, const char *label, enum object_kind *kind, struct err *e)
+static int no_such(struct run *r, const char *label, struct err *e)
+{
+    struct guess guess = {.best = ""};
+
+    text_closest_init(&guess.near, label);
+    if (store_each_object(&r->repo.store, &r->repo.where, KIND_MANIFEST, closest, &guess, e) != 0)
+        return -1;
+    (void)err_set(e, ERR_HOLE, "there is no backup or dump \"%s\"", label);
+    return guess.best[0] == '\0' ? err_hint(e, "\"walden list\" shows what there is.")
+                                 : err_hint(e, "Did you mean \"%s\"?", guess.best);
+}
+
+/* A dump, as get takes it: a label, JOB/LABEL, or a job for its newest. */
+static int find_dump(struct run *r, const char *label, struct pin *p, struct err *e)
+{
+    const struct dump_item *found = NULL;
+    struct dump_list list;
+    struct err why = {0};
+    int rc = dump_list_read(&list, &r->repo, NULL, &r->scratch, e);
+
+    if (rc == 0)
+        found = dump_list_find(&list, label, &why);
+    if (found != NULL) {
+        p->kind = KIND_DUMP;
+        (void)snprintf(p->label, sizeof p->label, "%s/%s", found->job, found->label);
+    } else if (rc == 0) {
+        bool any = false;
+
+        for (size_t i = 0; i < list.n && !any; i++)
+            any = strcmp(list.v[i].label, label) == 0;
+        rc = -1;
+        if (any || why.code != ERR_USAGE) /* several, or it cannot be read */
+            *e = why;
+        else
+            rc = no_such(r, label, e);
+    }
+    dump_list_fini(&list);
+    return rc;
+}
+
+/* Is it there?  0 with its kind and full label, -1. */
+static int find(struct run *r, const char *label, struct pin *p, struct err *e)
 {
     struct store_name name = {.kind = KIND_MANIFEST, .name = label};
-    struct guess guess = {.best = ""};
     int rc = STORE_ABSENT;
 
-    *kind = KIND_MANIFEST;
+    p->kind = KIND_MANIFEST;
+    if (strlen(label) < sizeof p->label)
+        (void)snprintf(p->label, sizeof p->label, "%s", label);
     if (backup_list_is_label(label))
         rc = store_has(&r->repo.store, &r->repo.where, &name, e);
     if (rc <= 0)
         return rc;
-    text_closest_init(&guess.near, label);
-    if (store_each_object(&r->repo.store, &r->repo.where, KIND_MANIFEST, closest, &guess, e) != 0)
-        return -1;
-    (void)err_set(e, ERR_HOLE, "there is no backup \"%s\"", label);
-    return guess.best[0] == '\0' ? err_hint(e, "\"walden list\" shows what there is.")
-                                 : err_hint(e, "Did you mean \"%s\"?", guess.best);
+    return find_dump(r, label, p, e);
 }
 
 /* Expire publishes what it condemns, then reads the pins; we published the pin, then read that. */
@@ -225,9 +263,8 @@ static int pin(struct run *r, const char *label, struct err *e)
     struct err quiet = {0};
     int rc;
 
-    if (find(r, label, &p.kind, e) != 0 || take_until(r, &p.until, e) != 0)
+    if (find(r, label, &p, e) != 0 || take_until(r, &p.until, e) != 0)
         return -1;
-    (void)snprintf(p.label, sizeof p.label, "%s", label);
     if (r->o->reason != NULL)
         (void)text_visible(p.reason, sizeof p.reason, r->o->reason, strlen(r->o->reason));
     if (pin_put(&p, &r->repo, e) != 0)
@@ -235,12 +272,33 @@ static int pin(struct run *r, const char *label, struct err *e)
     rc = is_too_late(r, &p, e);
     if (rc > 0) {
         (void)!pin_release(&p, &r->repo, &quiet); /* it would keep nothing */
-        (void)err_set(e, ERR_HOLE, "\"%s\" is being removed by walden expire right now", label);
+        (void)err_set(e, ERR_HOLE, "\"%s\" is being removed by walden expire right now", p.label);
         return err_hint(e, "If \"walden list\" still shows it when that has ended, try again.");
     }
     if (rc == 0)
-        printf("%s is pinned\n", label);
+        printf("%s is pinned\n", p.label);
     return rc;
+}
+
+/* By the pin's own name: also one that cannot be read. */
+static int release_pin(struct run *r, const char *name, struct err *e)
+{
+    struct pin p = {.made = 0};
+    int rc;
+
+    (void)snprintf(p.name, sizeof p.name, "%s", name);
+    rc = pin_release(&p, &r->repo, e);
+    if (rc == 0)
+        printf("%s is gone; the rules decide about what it kept with the next walden expire\n",
+               name);
+    return rc <= 0 ? rc : err_set(e, ERR_HOLE, "there is no pin \"%s\"", name);
+}
+
+static bool is_meant(const struct pin *p, const char *label)
+{
+    const char *leaf = p->kind == KIND_DUMP ? strchr(p->label, '/') : NULL;
+
+    return strcmp(p->label, label) == 0 || (leaf != NULL && strcmp(leaf + 1, label) == 0);
 }
 
 static int release(struct run *r, const char *label, struct err *e)
@@ -248,7 +306,7 @@ static int release(struct run *r, const char *label, struct err *e)
     unsigned n = 0;
 
     for (size_t i = 0; i < r->pins.n; i++)
-        if (strcmp(r->pins.v[i].label, label) == 0) {
+        if (is_meant(&r->pins.v[i], label)) {
             if (pin_release(&r->pins.v[i], &r->repo, e) < 0)
                 return -1;
             n++;
@@ -292,12 +350,17 @@ static int keep(struct run *r, const char *label, struct err *e)
         repo_open(&r->repo, r->s, label == NULL ? REPO_READ : REPO_WRITE, e) != 0)
         return -1;
     rc = check(r, label, e);
+    if (rc == 0 && label != NULL && r->o->release && pin_is_name(label)) {
+        rc = release_pin(r, label, e);
+        goto out;
+    }
     if (rc == 0 && (label == NULL || r->o->release))
         rc = pins_read(&r->pins, &r->repo, &r->scratch, e);
     if (rc == 0 && label == NULL)
         rc = r->o->json ? print_json(r, e) : print_text(r, e);
     else if (rc == 0)
         rc = r->o->release ? release(r, label, e) : pin(r, label, e);
+out:
     pins_fini(&r->pins);
     repo_close(&r->repo);
     return rc;

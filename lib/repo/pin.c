@@ -58,7 +58,7 @@ static int read_one(void *arg, const char *name, struct err *e)
     struct pin p = {.made = 0};
     int rc;
 
-    if (strncmp(name, prefix, strlen(prefix)) != 0 || strlen(name) >= sizeof p.name)
+    if (!pin_is_name(name))
         return 0;
     rc = store_get(&r->repo->store, &r->repo->where, &where, &o, e);
     if (rc != 0)
@@ -73,8 +73,10 @@ static int read_one(void *arg, const char *name, struct err *e)
     }
     store_release(&o);
     if (rc != 0)
-        return err_hint(e, "Nothing expires while nobody can tell what a pin keeps; remove the "
-                           "file, and pin again what it was for.");
+        return err_hint(e,
+                        "Nothing expires while nobody can tell what a pin keeps. \"walden keep "
+                        "--release %s\" removes it; then pin again what it was for.",
+                        name);
     return pins_push(r->list, p, e);
 }
 
@@ -120,6 +122,13 @@ int pin_put(struct pin *p, struct repo *repo, struct err *e)
     buf_fini(&part);
     buf_fini(&item);
     return rc;
+}
+
+bool pin_is_name(const char *text)
+{
+    struct pin p;
+
+    return strncmp(text, prefix, strlen(prefix)) == 0 && strlen(text) < sizeof p.name;
 }
 
 int pin_release(const struct pin *p, struct repo *repo, struct err *e)

@@ -30,7 +30,10 @@ int pins_read(struct pins *list, struct repo *repo, struct object_reader *scratc
 /* Publishes one; name is made. */
 int pin_put(struct pin *p, struct repo *repo, struct err *e) __attribute__((warn_unused_result));
 
-/* Removes it, durably.  0, STORE_ABSENT, -1. */
+/* Is it the name of a pin itself, as errors about one tell it? */
+bool pin_is_name(const char *text);
+
+/* Removes it, durably; only its name is needed.  0, STORE_ABSENT, -1. */
 int pin_release(const struct pin *p, struct repo *repo, struct err *e)
     __attribute__((warn_unused_result));
 
