@@ -227,7 +227,8 @@ static int read_packs(struct reading *rd, struct survey_lineage *l, struct verif
     return verify_backups(&r->backups, &how, e);
 }
 
-static int read_dumps(struct reading *rd, struct survey_lineage *l, struct err *e)
+static int read_dumps(struct reading *rd, struct survey_lineage *l, struct verify_run *run,
+                      struct err *e)
 {
     bool shown = os_tty_is(STDERR_FILENO) && !rd->mine->json;
     struct verify_dumps_how how = {.repo = &rd->survey->repo,
@@ -235,6 +236,7 @@ static int read_dumps(struct reading *rd, struct survey_lineage *l, struct err *
                                    .problems = &l->scan.problems,
                                    .scratch = &rd->survey->reader,
                                    .part = rd->result->wal.part,
+                                   .verdicts = &run->record.dumps,
                                    .progress = shown ? show_backup_progress : NULL,
                                    .arg = &rd->progress};
 
@@ -264,7 +266,7 @@ static int read_objects(struct reading *rd, struct survey_lineage *l, struct ver
         (void)snprintf(run->unrecorded, sizeof run->unrecorded, "only one timeline was read");
         return 0;
     }
-    if (read_packs(rd, l, run, e) != 0 || read_dumps(rd, l, e) != 0)
+    if (read_packs(rd, l, run, e) != 0 || read_dumps(rd, l, run, e) != 0)
         return -1;
     run->resumed = r->wal.resumed + r->backups.resumed - resumed;
     if (verify_record(run, rd->survey, l, &before, r, e) != 0)

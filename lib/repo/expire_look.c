@@ -115,10 +115,12 @@ static int judge_backups(struct expire *x, struct err *e)
 
 /* --- dumps --- */
 
-/* One that can be read is good: it was decoded when it was taken, and list and verify tell of
- * damage. Tagged ones are a class of their own beside their job's. */
-static int take_dump(struct expire *x, const struct dump_item *d, struct err *e)
+/* One that can be read is good, unless verify found that it is not: it was decoded when it was
+ * taken.  Tagged ones are a class of their own beside their job's. */
+static int take_dump(struct expire *x, const struct verified_list *known, const struct dump_item *d,
+                     struct err *e)
 {
+    struct verified_verdict v = verified_dump(known, d->label);
     struct retention_item *item = retention_items_add(&x->in.items, e);
     struct expire_place *place = item == NULL ? NULL : expire_places_add(&x->places, e);
     char group[2 * RETENTION_GROUP_MAX + 4];
@@ -132,7 +134,9 @@ static int take_dump(struct expire *x, const struct dump_item *d, struct err *e)
     group[RETENTION_GROUP_MAX] = '\0';
     memcpy(item->group, group, strlen(group) + 1);
     item->bytes = d->stored;
-    item->readable = item->good = d->readable;
+    item->readable = d->readable;
+    item->good = d->readable && !v.damaged;
+    item->verified = v.damaged ? (uint8_t)VERIFIED_NONE : v.level;
     if (!d->readable)
         return 0;
     item->time = d->public.stop;
@@ -144,11 +148,17 @@ static int take_dump(struct expire *x, const struct dump_item *d, struct err *e)
 
 static int take_dumps(struct expire *x, struct err *e)
 {
+    struct verified_list known;
     struct dump_list list;
     int rc = dump_list_read(&list, x->repo, NULL, x->scratch, e);
 
+    if (rc == 0)
+        rc = verified_read(&known, x->repo, x->scratch, e);
+    else
+        memset(&known, 0, sizeof known);
     for (size_t i = 0; rc == 0 && i < list.n; i++)
-        rc = take_dump(x, &list.v[i], e);
+        rc = take_dump(x, &known, &list.v[i], e);
+    verified_list_fini(&known);
     dump_list_fini(&list);
     return rc;
 }
@@ -238,6 +248,38 @@ static void take_holds(struct expire *x, struct retention_item *item)
     }
 }
 
+/* Dumps outlive their lineage, and belong to the whole cluster: whoever holds one may have said so
+ * in another lineage.  Backups of that are none of ours. */
+static int add_other(void *arg, const char *name, struct err *e)
+{
+    struct expire *x = arg;
+    uint64_t own = x->repo->where.system_id;
+    struct pages_holders holders;
+    struct pins pins;
+    struct err quiet = {0};
+    uint64_t id;
+    int rc;
+
+    if (parse_u64(name, 1, UINT64_MAX, &id, &quiet) != 0 || id == own)
+        return 0;
+    pages_holders_init(&holders, HOLDERS_MAX);
+    pins_init(&pins, PINS_MAX);
+    x->repo->where.system_id = id;
+    rc = pages_lease_holders(&holders, x->repo, x->scratch, e);
+    if (rc == 0)
+        rc = pins_read(&pins, x->repo, x->scratch, e);
+    x->repo->where.system_id = own;
+    for (size_t i = 0; rc == 0 && i < pins.n; i++)
+        if (pins.v[i].kind == KIND_DUMP)
+            rc = pins_push(&x->pins, pins.v[i], e);
+    for (size_t i = 0; rc == 0 && i < holders.n; i++)
+        if (holders.v[i].kind == KIND_LEASE)
+            rc = pages_holders_push(&x->holders, holders.v[i], e);
+    pins_fini(&pins);
+    pages_holders_fini(&holders);
+    return rc;
+}
+
 int expire_holds(struct expire *x, struct err *e)
 {
     unsigned intents = 0;
@@ -245,7 +287,8 @@ int expire_holds(struct expire *x, struct err *e)
     x->pins.n = 0;
     x->holders.n = 0;
     if (pages_lease_holders(&x->holders, x->repo, x->scratch, e) != 0 ||
-        pins_read(&x->pins, x->repo, x->scratch, e) != 0)
+        pins_read(&x->pins, x->repo, x->scratch, e) != 0 ||
+        store_each_lineage(&x->repo->store, x->repo->where.cluster, add_other, x, e) != 0)
         return -1;
     for (size_t i = 0; i < x->holders.n; i++)
         intents += x->holders.v[i].kind == KIND_INTENT ? 1 : 0;

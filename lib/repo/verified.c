@@ -18,6 +18,7 @@ enum {
     TAG_TOTALS = 101,
     TAG_BACKUP = 102,
     TAG_WAL = 103,
+    TAG_DUMP = 104,
     FLAG_DAMAGED = 1,
     FLAG_PART = 2,
     RUN_CUT = 1,
@@ -33,12 +34,14 @@ void verified_init(struct verified *v)
     v->part = 1;
     v->parts = 1;
     verified_backups_init(&v->backups, ITEMS_MAX);
+    verified_backups_init(&v->dumps, ITEMS_MAX);
     verified_wals_init(&v->wal, ITEMS_MAX);
 }
 
 void verified_fini(struct verified *v)
 {
     verified_backups_fini(&v->backups);
+    verified_backups_fini(&v->dumps);
     verified_wals_fini(&v->wal);
 }
 
@@ -91,13 +94,14 @@ static uint8_t flags_of(bool damaged, bool part)
     return (uint8_t)((damaged ? FLAG_DAMAGED : 0) | (part ? FLAG_PART : 0));
 }
 
-static int put_backup(struct buf *part, const struct verified_backup *b, struct err *e)
+/* A backup or a dump. */
+static int put_backup(struct buf *part, uint8_t tag, const struct verified_backup *b, struct err *e)
 {
     uint8_t bytes[ITEM_MAX];
     struct tlv_out o;
 
     tlv_init(&o, bytes, sizeof bytes);
-    tlv_begin(&o, TAG_BACKUP);
+    tlv_begin(&o, tag);
     tlv_u8(&o, b->level);
     tlv_u8(&o, flags_of(b->damaged, b->part));
     tlv_bytes(&o, b->label, strlen(b->label));
@@ -128,18 +132,22 @@ int verified_encode(struct buf *part, const struct verified *v, struct err *e)
     size_t from_backup =
         v->backups.n > VERIFIED_BACKUPS_MAX ? v->backups.n - VERIFIED_BACKUPS_MAX : 0;
     size_t from_wal = v->wal.n > VERIFIED_WAL_MAX ? v->wal.n - VERIFIED_WAL_MAX : 0;
+    size_t from_dump = v->dumps.n > VERIFIED_DUMPS_MAX ? v->dumps.n - VERIFIED_DUMPS_MAX : 0;
 
-    run.cut = v->cut || from_backup > 0 || from_wal > 0;
+    run.cut = v->cut || from_backup > 0 || from_wal > 0 || from_dump > 0;
     tlv_init(&o, bytes, sizeof bytes);
     tlv_begin(&o, TAG_HEAD);
     manifest_head_put(&o, &v->head);
     if (put_item(part, &o, e) != 0 || put_run(part, &run, e) != 0)
         return -1;
     for (size_t i = from_backup; i < v->backups.n; i++)
-        if (put_backup(part, &v->backups.v[i], e) != 0)
+        if (put_backup(part, TAG_BACKUP, &v->backups.v[i], e) != 0)
             return -1;
     for (size_t i = from_wal; i < v->wal.n; i++)
         if (put_wal(part, &v->wal.v[i], e) != 0)
+            return -1;
+    for (size_t i = from_dump; i < v->dumps.n; i++)
+        if (put_backup(part, TAG_DUMP, &v->dumps.v[i], e) != 0)
             return -1;
     return 0;
 }
@@ -172,14 +180,14 @@ static bool get_run(struct verified *v, struct cur *c)
 }
 
 /* 1: fits, 0: does not, -1: no memory. */
-static int get_backup(struct verified *v, struct cur *c, struct err *e)
+static int get_backup(struct verified_backups *list, struct cur *c, struct err *e)
 {
     struct verified_backup b = {.level = 0};
 
     if (!get_flags(c, &b.level, &b.damaged, &b.part) || c->left == 0 || c->left >= sizeof b.label ||
         memchr(c->p, '\0', c->left) != NULL || !cur_copy(c, b.label, c->left))
         return 0;
-    return verified_backups_push(&v->backups, b, e) == 0 ? 1 : -1;
+    return verified_backups_push(list, b, e) == 0 ? 1 : -1;
 }
 
 static int get_wal(struct verified *v, struct cur *c, struct err *e)
@@ -205,7 +213,9 @@ static int get_item(struct verified *v, uint8_t tag, struct cur *c, unsigned *se
         *seen |= 4;
         return cur_varint(c, &v->objects) && cur_varint(c, &v->bytes) && cur_varint(c, &v->damaged);
     case TAG_BACKUP:
-        return get_backup(v, c, e);
+        return get_backup(&v->backups, c, e);
+    case TAG_DUMP:
+        return get_backup(&v->dumps, c, e);
     case TAG_WAL:
         return get_wal(v, c, e);
     default:
@@ -560,6 +570,30 @@ struct verified_verdict verified_of(const struct verified_list *l, const char *l
             better(&out, b->level, v->end);
         else if (!seen_division(l, i - 1))
             join_parts(l, v->parts, label, &out);
+    }
+    return out;
+}
+
+/* A dump is read whole, so what was said of it last counts. */
+struct verified_verdict verified_dump(const struct verified_list *l, const char *label)
+{
+    struct verified_verdict out = {.level = VERIFIED_NONE};
+
+    for (size_t i = l->records.n; i > 0; i--) {
+        const struct verified *v = &l->records.v[i - 1];
+
+        for (size_t k = 0; k < v->dumps.n; k++) {
+            const struct verified_backup *d = &v->dumps.v[k];
+
+            if (strcmp(d->label, label) != 0)
+                continue;
+            out.damaged = d->damaged;
+            if (d->damaged)
+                out.damage = v->end;
+            else
+                better(&out, d->level, v->end);
+            return out;
+        }
     }
     return out;
 }

@@ -2,7 +2,7 @@
  * verified: what verify found, on record (FORMAT.md section 10).
  *
  * A run of verify publishes one small signed object per lineage: when it ran, how deep it looked,
- * and its verdict on each base backup and timeline.  So `check` knows how long ago somebody
+ * and its verdict on each base backup, dump and timeline.  So `check` knows how long ago somebody
  * looked, `expire` which backups are known to be good, and a run that reads one part of n which
  * part is due.  Each writer keeps its newest VERIFIED_KEEP records and removes its older ones.
  */
@@ -30,6 +30,7 @@ enum {
     VERIFIED_KEEP = 64,          /* records of one writer */
     VERIFIED_BACKUPS_MAX = 1000, /* backups in one record, the newest; */
     VERIFIED_WAL_MAX = 500,      /* timelines in one record, the newest */
+    VERIFIED_DUMPS_MAX = 500,    /* dumps in one record, the newest */
     VERIFIED_PARTS_MAX = 1000,
     VERIFIED_LIST_MAX = 100 * 1000,
     VERIFIED_NAME_MAX = 32
@@ -69,6 +70,7 @@ struct verified {
     uint64_t damaged;                /* findings */
     struct verified_backups backups; /* oldest first */
     struct verified_wals wal;        /* by timeline */
+    struct verified_backups dumps;   /* oldest first; a dump is read whole or not at all */
 };
 
 void verified_init(struct verified *v);
@@ -114,6 +116,9 @@ struct verified_verdict {
 
 /* Runs over parts count together once all parts of one division were read. */
 struct verified_verdict verified_of(const struct verified_list *l, const char *label);
+
+/* The same about a logical dump, by its label (which no other job has, too). */
+struct verified_verdict verified_dump(const struct verified_list *l, const char *label);
 
 /* When everything had last been read: the end of the newest whole run, or of the oldest of the
  * newest runs over all parts.  *level is the least of them.  False: never. */

@@ -28,6 +28,15 @@ int verify_dumps_listed(const struct dump_list *list, struct problems *problems,
     return 0;
 }
 
+static int judge(const struct verify_dumps_how *how, const struct dump_item *d, uint8_t level,
+                 struct err *e)
+{
+    struct verified_backup v = {.level = level, .damaged = level == VERIFIED_NONE};
+
+    (void)snprintf(v.label, sizeof v.label, "%s", d->label);
+    return how->verdicts == NULL ? 0 : verified_backups_push(how->verdicts, v, e);
+}
+
 static int verify_one(struct verify_dumps *v, const struct verify_dumps_how *how,
                       const struct dump_item *d, struct err *e)
 {
@@ -51,12 +60,12 @@ static int verify_one(struct verify_dumps *v, const struct verify_dumps_how *how
     if (rc > 0)
         return 0; /* expired meanwhile */
     if (rc == 0)
-        return 0;
+        return judge(how, d, whole ? (uint8_t)VERIFIED_CONTENT : (uint8_t)VERIFIED_STORED, e);
     if (why.code == ERR_NOMEM || why.code == ERR_INTERRUPTED || why.code == ERR_UNREACHABLE) {
         *e = why;
         return -1;
     }
-    return tell(how->problems, d, why.msg, e);
+    return judge(how, d, VERIFIED_NONE, e) == 0 ? tell(how->problems, d, why.msg, e) : -1;
 }
 
 int verify_dumps(struct verify_dumps *v, const struct verify_dumps_how *how, struct err *e)
@@ -71,7 +80,8 @@ int verify_dumps(struct verify_dumps *v, const struct verify_dumps_how *how, str
         if (how->progress != NULL)
             how->progress(how->arg, "dumps", i, how->list->n, v->bytes);
         v->looked_at++;
-        if (os_signal_check(e) != 0 || (d->readable && verify_one(v, how, d, e) != 0))
+        if (os_signal_check(e) != 0 ||
+            (d->readable ? verify_one(v, how, d, e) : judge(how, d, VERIFIED_NONE, e)) != 0)
             return -1;
     }
     problems_sort(how->problems);

@@ -11,6 +11,7 @@
 #include "repo/dump_list.h"
 #include "repo/problem.h"
 #include "repo/repo.h"
+#include "repo/verified.h"
 #include "repo/verify.h"
 
 struct verify_dumps {
@@ -25,7 +26,8 @@ struct verify_dumps_how {
     const struct dump_list *list;
     struct problems *problems; /* derived */
     struct object_reader *scratch;
-    struct verify_part part; /* of all dumps, by their counters */
+    struct verify_part part;           /* of all dumps, by their counters */
+    struct verified_backups *verdicts; /* one for each dump that was read; or NULL */
     void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total,
                      uint64_t bytes); /* or NULL */
     void *arg;
