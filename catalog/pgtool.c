@@ -355,6 +355,16 @@ static int too_old(const struct pgtool *t, const char *program, uint32_t server,
                     major, major);
 }
 
+/* The programs of the server may be in a folder of their own, which pg_bin names for their sake. */
+static bool has_server(const char *dir)
+{
+    struct err none = {0};
+    struct stat st;
+    char path[PLACE_MAX];
+
+    return place_join(path, dir, "postgres", &none) == 0 && os_stat(path, &st, &none) == 0;
+}
+
 int pgtool_find(struct pgtool *t, const struct words *runner, const char *pg_bin,
                 const char *program, uint32_t server, struct err *e)
 {
@@ -372,9 +382,12 @@ int pgtool_find(struct pgtool *t, const struct words *runner, const char *pg_bin
     if (pg_bin != NULL) {
         (void)snprintf(t->bin, sizeof t->bin, "%s", pg_bin);
         rc = ask(t, program, e);
-        if (rc != 0)
+        if (rc == 0)
+            return t->version / 10000 < major ? too_old(t, program, server, e) : 0;
+        if (rc < 0 || !has_server(pg_bin))
             return -1;
-        return t->version / 10000 < major ? too_old(t, program, server, e) : 0;
+        err_clear(e);
+        t->bin[0] = '\0';
     }
     if (server != 0 && find_usual(t, program, major))
         return 0;
