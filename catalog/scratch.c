@@ -221,7 +221,8 @@ int scratch_make(struct scratch *s, const char *word, struct err *e)
         place_join(s->run, s->path, "run", e) != 0 ||
         place_join(s->data, s->path, "data", e) != 0 || make_dir(s, rel, e) != 0)
         return -1;
-    return 0;
+    (void)snprintf(rel, sizeof rel, "%s/space", s->name);
+    return make_dir(s, rel, e);
 }
 
 int scratch_map_spaces(const struct scratch *s, struct unpack *u, struct err *e)
