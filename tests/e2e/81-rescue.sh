@@ -88,7 +88,6 @@ rescued() {
     exits 0 "$what: a partition" rescue "$name" "$major" split1 --before-deletes -o "$SCRATCH/split.dump"
     is "$(rows "$SCRATCH/split.dump" "$major")" 199 "$what: all its rows"
     ok "$what: nothing is left after all of them" is_clean
-    exits 2 "$what: without -o" rescue "$name" "$major" orders --before-drop
     exits 2 "$what: without a moment" rescue "$name" "$major" orders -o "$SCRATCH/x.dump"
 }
 
