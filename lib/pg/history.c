@@ -26,8 +26,28 @@ static bool next_word(const char **p, const char *end, char *out, size_t cap)
     return true;
 }
 
-/* One line with content.  NULL, or what is wrong with it. */
-static const char *read_line(const char *p, const char *end, struct history *h)
+/*
+ * Adds what one line says.  A server that went back to before its target timeline began (twice
+ * restored, the second time to an earlier moment) leaves an LSN below the one before: what the
+ * younger ancestors hold beyond it is no part of this history, and nor are those that began later.
+ */
+static bool add_entry(struct history *h, struct history_entry en)
+{
+    if (h->n > 0 && en.end < h->entry[h->n - 1].end) {
+        while (h->n > 1 && h->entry[h->n - 2].end >= en.end)
+            h->n--;
+        h->entry[h->n - 1].end = en.end;
+        return true;
+    }
+    if (h->n == HISTORY_MAX)
+        return false;
+    h->entry[h->n++] = en;
+    return true;
+}
+
+/* One line with content.  NULL, or what is wrong with it.  *last: the timeline of the one before.
+ */
+static const char *read_line(const char *p, const char *end, tli_t *last, struct history *h)
 {
     struct err ignored = {0};
     struct history_entry en;
@@ -40,20 +60,17 @@ static const char *read_line(const char *p, const char *end, struct history *h)
         return "has no LSN";
     if (en.tli >= h->tli)
         return "names a timeline that is not older than the file's";
-    if (h->n > 0 && en.tli <= h->entry[h->n - 1].tli)
+    if (en.tli <= *last)
         return "names a timeline that is not younger than the one before";
-    if (h->n > 0 && en.end < h->entry[h->n - 1].end)
-        return "has an LSN below the one before";
-    if (h->n == HISTORY_MAX)
-        return "is one too many";
-    h->entry[h->n++] = en;
-    return NULL;
+    *last = en.tli;
+    return add_entry(h, en) ? NULL : "is one too many";
 }
 
 int history_parse(const char *text, size_t n, tli_t tli, struct history *out, struct err *e)
 {
     const char *p = text;
     const char *end = text + n;
+    tli_t last = 0;
 
     out->tli = tli;
     out->n = 0;
@@ -71,7 +88,7 @@ int history_parse(const char *text, size_t n, tli_t tli, struct history *out, st
         while (first < newline && is_blank(*first))
             first++;
         if (first < newline && *first != '#') {
-            wrong = read_line(first, newline, out);
+            wrong = read_line(first, newline, &last, out);
             if (wrong != NULL)
                 return err_set(e, ERR_DAMAGED, "line %u of the timeline history %s", line, wrong);
         }

@@ -3,6 +3,8 @@
  *
  * Each line says that a parent timeline was left at an LSN: number, tab, LSN, tab, reason.  Lines
  * go from the oldest ancestor to the direct parent; blank lines and # comments may stand between.
+ * The timelines rise; the LSNs do not always: who restores with recovery_target_timeline = latest to
+ * before that timeline began gets a line for it with an LSN below the one where it began.
  * The server writes a newline at the very end, so a file without one was cut.
  */
 #ifndef PG_HISTORY_H
@@ -28,8 +30,9 @@ struct history {
     struct history_entry entry[HISTORY_MAX];
 };
 
-/* Reads the history of timeline tli.  -1 with ERR_DAMAGED and the line's number when it is not one
- * that a server writes: no parent, timelines or LSNs that do not rise, anything unreadable. */
+/* Reads the history of timeline tli: the ancestors that it has something of, their ends rising.
+ * -1 with ERR_DAMAGED and the line's number when it is not one that a server writes: no parent,
+ * timelines that do not rise, anything unreadable. */
 int history_parse(const char *text, size_t n, tli_t tli, struct history *out, struct err *e)
     __attribute__((warn_unused_result));
 

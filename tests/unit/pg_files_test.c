@@ -41,7 +41,16 @@ static void test_history(void)
     OK(history("2\t0/80000A0\tx\n", 2) == -1 && history("3\t0/80000A0\tx\n", 2) == -1,
        "refused: its own parent");
     OK(history("1\t0/2\tx\n1\t0/3\tx\n", 5) == -1, "refused: twice the same");
-    OK(history("1\t0/3\tx\n2\t0/2\tx\n", 5) == -1, "refused: going back");
+    OK(history("1\t0/5\tx\n2\t0/3\tx\n", 3) == 0 && hist.n == 1 && hist.entry[0].tli == 1 &&
+           hist.entry[0].end == 3 && history_tli_at(&hist, 2) == 1 && history_tli_at(&hist, 4) == 3,
+       "restored to before the target timeline began: it has nothing of that one");
+    OK(history("1\t0/5\tx\n2\t0/8\tx\n3\t0/5\tx\n4\t0/9\tx\n", 5) == 0 && hist.n == 2 &&
+           hist.entry[0].end == 5 && hist.entry[1].tli == 4 && hist.entry[1].end == 9,
+       "to where it began, and on from there");
+    OK(history("1\t0/5\tx\n2\t0/8\tx\n3\t0/6\tx\n", 5) == 0 && hist.n == 2 &&
+           hist.entry[1].tli == 2 && hist.entry[1].end == 6,
+       "to before the one in the middle began");
+    OK(history("1\t0/5\tx\n3\t0/3\tx\n2\t0/8\tx\n", 5) == -1, "refused: timelines that fall");
     OK(history("x\t0/3\tx\n", 5) == -1 && history("1\t0-3\tx\n", 5) == -1 &&
            history("1\n", 5) == -1 && history("0\t0/3\tx\n", 5) == -1,
        "refused: no number, no LSN");
