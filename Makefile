@@ -78,6 +78,8 @@ TOOL := $(shell . cross/target $(T) && echo $$target_triplet)
 AR := $(TOOL)-gcc-ar
 STRIP := $(TOOL)-objcopy --strip-all
 OPT := -Os
+# ARMv6's short instructions (Thumb-1) for what need not be fast: the hooks would be too large.
+COLD := $(if $(filter armv6,$(T)),-mthumb)
 MODE := -flto=auto -fno-fat-lto-objects -ffunction-sections -fdata-sections -fPIE \
     -fstack-protector-strong -fno-plt -fno-asynchronous-unwind-tables -fno-unwind-tables -ffile-prefix-map=$(CURDIR)=.
 INCLUDES := $(if $(WITH),-Ibuild/deps/$(T)/tls/include)
@@ -89,7 +91,7 @@ PQ_READY := build/deps/$(T)/$(if $(WITH),.tls,.libpq)
 WERROR := $(if $(CI),-Werror)
 endif
 
-CFLAGS_ALL = $(DEFINES) $(OPT) $(MODE) $(WARN) $(GCC_WARN) $(WERROR) -Ilib -I. $(INCLUDES) $(CFLAGS)
+CFLAGS_ALL = $(DEFINES) $(OPT) $(COLD) $(MODE) $(WARN) $(GCC_WARN) $(WERROR) -Ilib -I. $(INCLUDES) $(CFLAGS)
 # libpq's header has a macro with strtoul in it, so it must be read before the name is banned.
 BANNED = $(if $(filter lib/pgconn/%,$<),-include libpq-fe.h) -include base/banned.h
 
@@ -143,6 +145,7 @@ build/dev/.packages: tests/setup
 	@mkdir -p $(@D) && touch $@
 
 $(addprefix $(O)/obj/,$(HOT)): OPT := $(if $(DEV),$(OPT),-O2)
+$(addprefix $(O)/obj/,$(HOT)): COLD :=
 
 $(LIB_OBJ) $(PROG_OBJ): $(O)/obj/%.o: %.c $(O)/.flags $(CORE_READY)
 	@mkdir -p $(@D)
