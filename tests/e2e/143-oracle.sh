@@ -85,6 +85,8 @@ build() {
     backup
     commit 4
     last=$row
+    # The settings of the recovery that is over would steer the next one.
+    sed -i '/^# walden restore: begin/,/^# walden restore: end/d' "$(pg_data main)/postgresql.auto.conf"
     new_timeline main || bail 'no timeline 4'
     branch 3 "$last"
     commit 6
@@ -108,7 +110,7 @@ try() {
     3) how=(--target-xid "$(field "$n" 3)" --target-exclusive) what=$prior ;;
     4) how=(--target-lsn "$(field "$n" 5)" --target-exclusive) what=$n ;;
     5) how=(--target-lsn "$(field "$n" 4)" --target-exclusive) what=$prior ;;
-    6) how=(--target-lsn "$(field "$n" 4)") what=$prior ;;
+    6) how=(--target-lsn "$(field "$n" 5)") what=$n ;; # what is there is the restore point
     7) how=(--target-name "after$n") what=$n ;;
     esac
     # A transaction's number and a place may be on more than one timeline, a name is on one.
