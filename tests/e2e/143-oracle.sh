@@ -113,7 +113,8 @@ try() {
     6) how=(--target-lsn "$(field "$n" 5)") what=$n ;; # what is there is the restore point
     7) how=(--target-name "after$n") what=$n ;;
     esac
-    # A transaction's number and a place may be on more than one timeline, a name is on one.
+    # The restore point behind the last row that a branch took along was left behind.
+    ! awk -v row="$n" '$3 == row { found = 1 } END { exit !found }' "$branches" || how=(--target-xid "$(field "$n" 3)") what=$n
     what=$(up_to $tli "$what")
     ok "$1: timeline $tli, row $n, ${how[*]}: restored" restore -D "$SCRATCH/back.data" --target-timeline $tli "${how[@]}" ||
         return
