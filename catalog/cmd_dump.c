@@ -149,16 +149,20 @@ static int set_flag(struct dump_job *j, const char *key, const char *value, stru
     return err_context(e, "--%s", key);
 }
 
+static bool is_uri(const char *text)
+{
+    return strncmp(text, "postgres://", 11) == 0 || strncmp(text, "postgresql://", 13) == 0;
+}
+
 static bool is_conninfo(const char *text)
 {
-    return strchr(text, '=') != NULL || strncmp(text, "postgres", 8) == 0;
+    return strchr(text, '=') != NULL || is_uri(text);
 }
 
 /* A connection string may say only how to connect. */
 static bool names_database(const char *text)
 {
-    return strchr(text, '=') == NULL || strstr(text, "dbname") != NULL ||
-           strncmp(text, "postgres", 8) == 0;
+    return strchr(text, '=') == NULL || strstr(text, "dbname") != NULL || is_uri(text);
 }
 
 static int choose_job(struct dump_run *r, const struct options *o, const struct opt_args *args,
