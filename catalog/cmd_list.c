@@ -345,7 +345,7 @@ static int take_heads(struct survey *s, struct survey_lineage *l, struct buf *ou
 
     for (size_t i = 0; i < l->heads.found.n; i++) {
         struct manifest_seen *seen = &l->heads.found.v[i];
-        struct store_name name = {.kind = seen->kind, .name = seen->label};
+        struct store_name name = {.kind = seen->kind, .name = seen->label, .job = seen->job};
 
         manifest_seen_here(seen, &s->repo);
         if (seen->label[0] != '\0' && manifest_chain_digest(&s->repo, &name, seen->digest, e) != 0)

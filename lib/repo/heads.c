@@ -61,7 +61,7 @@ int heads_keep(struct heads *h, struct repo *repo, const char *state_dir, struct
     for (size_t i = 0; i < h->found.n; i++) {
         struct manifest_seen *seen = &h->found.v[i];
         const struct manifest_seen *known = find(&h->known, seen->writer);
-        struct store_name name = {.kind = seen->kind, .name = seen->label};
+        struct store_name name = {.kind = seen->kind, .name = seen->label, .job = seen->job};
 
         if ((known != NULL && known->sequence >= seen->sequence) || seen->label[0] == '\0')
             continue;
