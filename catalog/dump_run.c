@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "dump.h"
 #include "hook_run.h"
+#include "os/file.h"
 #include "os/host.h"
 #include "os/signal.h"
 #include "os/time.h"
@@ -311,22 +312,35 @@ static int begin(struct dump_run *r, struct err *e)
     return 0;
 }
 
-static int finish(struct dump_run *r, struct err *e)
+/* A backup, an expiry or another dump of this host at the same time must not take the same number:
+ * the lineage's lock is held. */
+static int publish(struct dump_run *r, struct err *e)
 {
+    const char *state_dir = r->settings->state_dir;
     char host[OS_HOSTNAME_MAX + 1];
+    struct err why = {0};
+    int lock = -1;
+    int rc = -1;
 
     os_hostname(host, sizeof host);
-    if (dump_guard(r, e) != 0 ||
-        manifest_chain_next(&r->put.public.head, &r->repo, host, r->settings->state_dir, &r->reader,
-                            e) != 0 ||
-        os_signal_check(e) != 0 || dump_put_finish(&r->put, e) != 0)
+    if (store_lock(&r->repo.writer, &r->repo.where, &lock, e) != 0)
         return -1;
-    if (r->settings->state_dir != NULL) {
-        struct err why = {0};
-
-        if (manifest_heads_keep(r->settings->state_dir, &r->put.seen, &why) != 0)
+    if (manifest_chain_next(&r->put.public.head, &r->repo, host, state_dir, &r->reader, e) == 0 &&
+        os_signal_check(e) == 0)
+        rc = dump_put_finish(&r->put, e);
+    if (rc == 0 && state_dir != NULL) {
+        manifest_seen_here(&r->put.seen, &r->repo);
+        if (manifest_heads_keep(state_dir, &r->put.seen, &why) != 0)
             msg_warn_err(r->msg, &why);
     }
+    os_drop(&lock);
+    return rc;
+}
+
+static int finish(struct dump_run *r, struct err *e)
+{
+    if (dump_guard(r, e) != 0 || publish(r, e) != 0)
+        return -1;
     r->done = true;
     return 0;
 }
