@@ -3,12 +3,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/parse.h"
 #include "base/text.h"
 #include "object/secret.h"
 #include "os/dir.h"
 #include "os/file.h"
 #include "os/host.h"
 #include "os/lock.h"
+#include "os/stray.h"
 #include "os/sys.h"
 #include "restore_server.h"
 #include "scratch.h"
@@ -109,6 +111,49 @@ static int take_lock(struct scratch *s, const char *name, int *fd, struct err *e
     return 1;
 }
 
+/* The server of a killed run dies with it; should one still be there, it is ended by its number,
+ * and only when it works in that very directory.  What it could not give back of shared memory is.
+ */
+static bool end_server(const char *data)
+{
+    enum { LINES = 8, PID_FILE_MAX = 4096, WAIT_US = 10 * 1000 * 1000 };
+    char path[PLACE_MAX];
+    char *text = NULL;
+    char *next;
+    size_t len = 0;
+    uint64_t key = 0;
+    uint32_t pid = 0;
+    uint32_t id = 0;
+    struct err quiet = {0};
+    bool ended = true;
+
+    if (place_join(path, data, "postmaster.pid", &quiet) != 0 ||
+        os_read_small(path, PID_FILE_MAX, &text, &len, &quiet) != 0)
+        return true;
+    next = text;
+    for (unsigned i = 1; next != NULL && i < LINES; i++) {
+        char *line = next;
+        char *blank;
+
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        line += strspn(line, " ");
+        if (i == 1 && parse_u32(line, 2, INT32_MAX, &pid, &quiet) == 0)
+            ended = os_stray_end((pid_t)pid, data, WAIT_US);
+        blank = strchr(line, ' ');
+        if (i != LINES - 1 || blank == NULL)
+            continue;
+        *blank = '\0';
+        blank += 1 + strspn(blank + 1, " ");
+        if (parse_u64(line, 1, UINT64_MAX, &key, &quiet) == 0 &&
+            parse_u32(blank, 0, INT32_MAX, &id, &quiet) == 0)
+            os_stray_forget_memory((int)id, key);
+    }
+    free(text);
+    return ended;
+}
+
 static int sweep_one(struct scratch *s, const char *name, struct err *e)
 {
     char path[PLACE_MAX];
@@ -123,7 +168,8 @@ static int sweep_one(struct scratch *s, const char *name, struct err *e)
         rc = place_join(data, path, "data", e);
     if (rc == 0) {
         restore_key_forget(data);
-        rc = remove_all(s, name, e);
+        rc = end_server(data) ? remove_all(s, name, e)
+                              : err_set(e, ERR_REFUSED, "a server still runs in \"%s\"", data);
     }
     os_drop(&fd);
     if (rc == 0)

@@ -153,6 +153,7 @@ const struct os_sys os_sys_real = {
     .sigprocmask = sigprocmask,
     .sigtimedwait = sigtimedwait,
     .ppoll = ppoll,
+    .shmctl = shmctl,
     .getpid = getpid,
     .getppid = getppid,
     .geteuid = geteuid,

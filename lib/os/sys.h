@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -80,6 +81,7 @@ struct os_sys {
     int (*sigtimedwait)(const sigset_t *set, siginfo_t *info, const struct timespec *timeout);
     int (*ppoll)(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
                  const sigset_t *mask);
+    int (*shmctl)(int id, int operation, struct shmid_ds *buf);
     pid_t (*getpid)(void);
     pid_t (*getppid)(void);
     uid_t (*geteuid)(void);

@@ -32,6 +32,21 @@ json() {
 query() { jq -r "$1" "$SCRATCH/json"; }
 
 # No directory, server or key of a drill is left.
-is_clean() {
-    [ -z "$(ls "$PLACE")" ] && ! pgrep -f "postgres -D $PLACE/" >/dev/null
+is_clean() { [ -z "$(ls "$PLACE")" ] && no_server; }
+no_server() { ! pgrep -f "postgres -D $PLACE/" >/dev/null; }
+
+# look_at_proc WORD: from now on, command lines that hold it go into $SCRATCH/seen.
+look_at_proc() {
+    : >"$SCRATCH/seen"
+    WORD=$1 perl -e '
+        open(my $seen, ">>", $ARGV[0]) or die; $seen->autoflush(1);
+        while (1) {
+            for my $file (glob "/proc/[0-9]*/cmdline") {
+                open(my $f, "<", $file) or next;
+                local $/; my $line = <$f> // "";
+                print $seen $line =~ tr/\0/ /r, "\n" if index($line, $ENV{WORD}) >= 0;
+            }
+            select(undef, undef, undef, 0.02);
+        }' "$SCRATCH/seen" &
+    at_exit "kill $! 2>/dev/null"
 }
