@@ -113,7 +113,8 @@ void check_notify(const struct check *c, const char *text, const struct msg *m)
         return;
     hook.timeout = NOTIFY_S * UINT64_C(1000000);
     (void)hook_fact(&facts, "CHECK_STATE", judge_word(c->worst));
-    (void)hook_fact(&facts, "CHECK_STATE_BEFORE", c->before.known ? judge_word(c->before.state) : "");
+    (void)hook_fact(&facts, "CHECK_STATE_BEFORE",
+                    c->before.known ? judge_word(c->before.state) : "");
     (void)hook_fact(&facts, "CHECK_CLUSTER", c->cluster);
     if (words_split(&hook.command, c->settings->notify_command, WORDS_COMMAND, &why) != 0 ||
         hook_run(&hook, "notify_command", &facts, text, &why) != 0) {
