@@ -88,6 +88,7 @@ static int check_steps(const struct run *r, const struct run_job *j, struct err 
 
 static int load_jobs(struct run *r, struct err *e)
 {
+    run_look(r);
     if (settings_need(r->settings, "state_dir", e) != 0 ||
         run_jobs_load(&r->jobs, r->settings, r->host, e) != 0)
         return -1;

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/msg.h"
 #include "base/vec.h"
@@ -43,6 +44,7 @@ struct run {
     int lock; /* held by the one that waits for the clock */
     int turn; /* held while a job runs */
     int64_t up_since;
+    struct stat seen; /* of the configuration file */
     char host[OS_HOSTNAME_MAX + 1];
     char program[PLACE_MAX];
 };
@@ -94,6 +96,8 @@ int run_work(struct run *r, struct run_entry *en, int64_t time, struct run_outco
 /* What is next of all jobs: NULL when nothing ever is.  Times that are dropped are recorded. */
 struct run_entry *run_next(struct run *r, struct schedule_next *next, struct err *e);
 
+/* Notes how the configuration file looks. */
+void run_look(struct run *r);
 /* Does what is due.  once: and nothing else.  1: the configuration changed; 0: the end; *status. */
 int run_loop(struct run *r, bool once, int *status, struct err *e)
     __attribute__((warn_unused_result));

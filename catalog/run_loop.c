@@ -12,7 +12,7 @@
 enum {
     /* A clock that is set, a machine that slept, a job that somebody did by hand: seen within that.
      */
-    LOOK_US = 20 * 1000 * 1000
+    LOOK_US = 5 * 1000 * 1000
 };
 
 /* What is not run any more is said and recorded. */
@@ -56,17 +56,22 @@ struct run_entry *run_next(struct run *r, struct schedule_next *next, struct err
     return first;
 }
 
-static bool is_changed(const struct run *r, struct stat *seen)
+static bool is_changed(struct run *r)
+{
+    struct stat seen = r->seen;
+
+    run_look(r);
+    return seen.st_ino != r->seen.st_ino || seen.st_mtim.tv_sec != r->seen.st_mtim.tv_sec ||
+           seen.st_mtim.tv_nsec != r->seen.st_mtim.tv_nsec || seen.st_size != r->seen.st_size;
+}
+
+void run_look(struct run *r)
 {
     struct err none = {0};
     struct stat st;
 
-    if (r->settings->config == NULL || os_stat(r->settings->config, &st, &none) != 0)
-        return false;
-    if (seen->st_ino == 0)
-        *seen = st;
-    return st.st_ino != seen->st_ino || st.st_mtim.tv_sec != seen->st_mtim.tv_sec ||
-           st.st_mtim.tv_nsec != seen->st_mtim.tv_nsec || st.st_size != seen->st_size;
+    if (r->settings->config != NULL && os_stat(r->settings->config, &st, &none) == 0)
+        r->seen = st;
 }
 
 /* 1: a job was run; 0: nothing is due before *at. */
@@ -104,9 +109,6 @@ static int do_next(struct run *r, int64_t *at, int *status, struct err *e)
 
 int run_loop(struct run *r, bool once, int *status, struct err *e)
 {
-    struct stat seen = {.st_ino = 0};
-
-    (void)is_changed(r, &seen);
     for (;;) {
         int64_t at = SCHEDULE_NEVER;
         int64_t left;
@@ -120,7 +122,7 @@ int run_loop(struct run *r, bool once, int *status, struct err *e)
             continue;
         if (once)
             return 0;
-        if (is_changed(r, &seen))
+        if (is_changed(r))
             return 1;
         if (os_pid() == 1)
             os_proc_reap();

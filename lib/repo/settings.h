@@ -7,8 +7,9 @@
  * value came from.  A value is checked wherever it stands, also where a stronger one beats it.
  *
  * The file is --config, else WALDEN_CONFIG, else SETTINGS_FILE, and only the last may be absent.
- * Sections ([dump NAME], [drill NAME], [repo NAME], [run NAME]) are kept as they stand for the program that
- * knows them.  A hook reads the main part only and cannot be stopped by a mistake in a section.
+ * Sections ([dump NAME], [drill NAME], [repo NAME], [run NAME]) are kept as they stand for the
+ * program that knows them.  A hook reads the main part only and cannot be stopped by a mistake in a
+ * section.
  *
  * How a program uses it:
  *

@@ -31,9 +31,10 @@ ago() { echo $(($(date +%s) * 1000000 - $1 * 1000000)); }
 query() { w_run --list --json | jq -r "$1"; }
 # daemon [ARGUMENT...]: starts it, waits until it waits.
 daemon() {
+    rm -f "$SCRATCH/log.err"
     walden run --config "$(w_conf a)" "$@" >"$SCRATCH/log" 2>"$SCRATCH/log.err" &
     DAEMON=$!
-    wait_for 20 grep -q 'jobs;' "$SCRATCH/log.err" || bail "no daemon: $(cat "$SCRATCH/log.err")"
+    wait_for 20 grep -sq "jobs;" "$SCRATCH/log.err" || bail "no daemon: $(cat "$SCRATCH/log.err")"
 }
 # stop SIGNAL: ends it; RC.
 stop() {
@@ -208,7 +209,7 @@ daemon
 ok 'a job begins' wait_for 20 test -s "$SCRATCH/runner.pid"
 kill -9 "$DAEMON"
 wait "$DAEMON" 2>/dev/null
-ok 'killed, it takes its children along' wait_for 5 bash -c "! pgrep -f 'walden dump d' >/dev/null"
+ok 'killed, it takes its children along' wait_for 5 bash -c "! pgrep -f '^$TEST_BIN/walden [d]ump d' >/dev/null"
 kill "$(cat "$SCRATCH/runner.pid")" 2>/dev/null
 rm "$SCRATCH/slow"
 is "$(query '.jobs[0] | [.why, .tries, .last_end] | map(tostring) | join(",")')" 'retry,1,null' 'the record says that it was cut off'
