@@ -89,7 +89,7 @@ const char **hook_env(const struct hook_facts *f, struct err *e)
 }
 
 /* Keeps the end of what it says.  1 when it will say no more. */
-static int listen(struct talk *t, const char *name, struct err *e)
+static int hear(struct talk *t, const char *name, struct err *e)
 {
     char piece[PIECE];
     size_t got = 0;
@@ -134,7 +134,7 @@ static int talk(struct talk *t, int64_t until, const char *name, struct err *e)
     if (w[1].ready)
         feed(t, name);
     if (w[0].ready) {
-        rc = listen(t, name, e);
+        rc = hear(t, name, e);
         if (rc > 0)
             os_drop(&t->proc.err);
     }

@@ -47,7 +47,7 @@ static void take_piece(struct step *s, struct lines *l, const char *piece, size_
     }
 }
 
-static int listen(struct step *s, int *fd, struct lines *l, struct err *e)
+static int hear(struct step *s, int *fd, struct lines *l, struct err *e)
 {
     char piece[PIECE];
     size_t got = 0;
@@ -69,8 +69,8 @@ static int attend(struct step *s, int64_t deadline, struct err *e)
 
         if (rc != 0)
             return rc;
-        if ((w[0].ready && listen(s, &s->proc.out, &s->out, e) != 0) ||
-            (w[1].ready && listen(s, &s->proc.err, &s->err, e) != 0))
+        if ((w[0].ready && hear(s, &s->proc.out, &s->out, e) != 0) ||
+            (w[1].ready && hear(s, &s->proc.err, &s->err, e) != 0))
             return -1;
     }
     return os_proc_wait(&s->proc, deadline, e);
