@@ -27,7 +27,8 @@ authority() {
 
 # signed NAME AUTHORITY SUBJECT ALTNAMES [FROM TO]: a key and a certificate; the times as openssl ca wants them.
 signed() {
-    local name=$1 by=$2 dir=$keys/$1.ca from=${5:-} to=${6:-}
+    local name=$1 by=$2 dir=$keys/$1.ca times=(-days 2)
+    [ $# -lt 6 ] || times=(-startdate "$5" -enddate "$6")
     mkdir "$dir" && : >"$dir/index" && echo 01 >"$dir/serial" || return 1
     printf '%s\n' '[ca]' 'default_ca=d' '[d]' "database=$dir/index" "serial=$dir/serial" "new_certs_dir=$dir" \
         'default_md=sha256' 'policy=p' 'unique_subject=no' '[p]' 'commonName=supplied' '[x]' \
@@ -35,8 +36,7 @@ signed() {
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$3" \
         -keyout "$keys/$name.key" -out "$dir/req" 2>/dev/null || return 1
     openssl ca -batch -notext -config "$dir/conf" -extensions x -cert "$keys/$by.crt" -keyfile "$keys/$by.key" \
-        -in "$dir/req" -out "$keys/$name.crt" ${from:+-startdate "$from" -enddate "$to"} ${from:--days 2} \
-        2>"$dir/log" || {
+        -in "$dir/req" -out "$keys/$name.crt" "${times[@]}" 2>"$dir/log" || {
         diag "$(cat "$dir/log")"
         return 1
     }
@@ -98,7 +98,7 @@ for major in "${majors[0]}" "${majors[-1]}"; do
     port=$(pg_port s)
     pg_conf s 'wal_level = replica' 'password_encryption = scram-sha-256' 'ssl = on' "ssl_ca_file = '$keys/ca.crt'" \
         "ssl_cert_file = '$keys/good.crt'" "ssl_key_file = '$keys/good.key'"
-    printf '%s\n' 'local all all trust' 'hostssl replication cert 127.0.0.1/32 cert' \
+    printf '%s\n' 'local all,replication all trust' \
         'host replication rep 127.0.0.1/32 scram-sha-256' >"$(pg_data s)/pg_hba.conf"
     pg_start s || bail 'no server'
     pg_sql s "create role rep login replication password 'right'"
@@ -149,7 +149,7 @@ for major in "${majors[0]}" "${majors[-1]}"; do
     (umask 077 && echo '*:*:*:rep:right' >"$HOME/.pgpass")
 
     # A certificate of the client instead of a password.
-    sed -i '2s/.*/hostssl replication rep 127.0.0.1\/32 cert/' "$(pg_data s)/pg_hba.conf"
+    sed -i '1a hostssl replication rep 127.0.0.1\/32 cert' "$(pg_data s)/pg_hba.conf"
     pg_reload s
     refused "$major: without the client's certificate" 'certificate' -d "$here passfile=/dev/null"
     allowed "$major: with the client's certificate" -d "$here passfile=/dev/null sslcert=$keys/client.crt sslkey=$keys/client.key"
