@@ -259,6 +259,7 @@ fuzz-if-clang: test-packages
 test: all dev-all fuzz-if-clang
 	@tests/run $(if $(QUICK),--quick)
 test-long: all dev-all fuzz-if-clang
+	$(Q)$(MAKE) TLS=1 all
 	@tests/run --long
 	$(Q)$(MAKE) test-cross
 # The end-to-end tests of hooks, backup and restore with the ARM programs, under qemu (as root).
@@ -266,7 +267,8 @@ test-cross: test-packages
 	@tests/setup cross
 	@for m in aarch64 armv7l; do FETCH_MACHINE=$$m tests/servers/fetch 17; done
 	$(Q)for t in aarch64 armv7 armv6; do $(MAKE) TARGET=$$t cross unit-programs; done
-	$(Q)for t in aarch64 armv7 armv6; do tests/run --on $$t; done
+	$(Q)for t in aarch64 armv7 armv6; do CC=build/deps/$$t/bin/cc tests/checks/sizes build/$$t/bin; done
+	$(Q)status=0; for t in aarch64 armv7 armv6; do tests/run --on $$t || status=1; done; exit $$status
 bench: all test-packages
 	@tests/setup bench
 	@bench/run; status=$$?; bench/backup && exit $$status
