@@ -12,6 +12,7 @@
 #include "base/answer.h"
 #include "base/msg.h"
 #include "base/opt.h"
+#include "os/harden.h"
 #include "os/signal.h"
 #include "repo/settings.h"
 
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
     struct err e = {0};
     int rc;
 
+    os_harden();
     os_signal_hold(OS_SIGNAL_ALL);
     settings_init(&settings);
     sets[0] = settings_options(&settings);

@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "basebackup/basebackup.h"
 #include "command.h"
+#include "os/harden.h"
 #include "os/signal.h"
 
 static const struct command commands[] = {
@@ -71,6 +72,7 @@ int main(int argc, char **argv)
     struct err e = {0};
     int rc = -1;
 
+    os_harden();
     os_signal_catch(OS_SIGNAL_ALL);
     if (is_called(argv[0], "walden-basebackup"))
         return basebackup_main(argc, argv);

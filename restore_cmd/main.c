@@ -10,6 +10,7 @@
 #include "base/answer.h"
 #include "base/msg.h"
 #include "base/opt.h"
+#include "os/harden.h"
 #include "os/signal.h"
 #include "repo/settings.h"
 #include "restore_cmd/fetch.h"
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
     struct err e = {0};
     int rc;
 
+    os_harden();
     os_signal_hold(OS_SIGNAL_BUT_TERM);
     settings_init(&settings);
     sets[0] = settings_options(&settings);

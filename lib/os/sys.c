@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -159,6 +160,7 @@ const struct os_sys os_sys_real = {
     .geteuid = geteuid,
     .getegid = getegid,
     .getgroups = getgroups,
+    .mprotect = mprotect,
     .clock_gettime = clock_gettime,
     .nanosleep = nanosleep,
     .getrandom = getrandom,

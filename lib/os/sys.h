@@ -87,6 +87,7 @@ struct os_sys {
     uid_t (*geteuid)(void);
     gid_t (*getegid)(void);
     int (*getgroups)(int n, gid_t *list);
+    int (*mprotect)(void *at, size_t len, int protection);
     /* the host */
     int (*clock_gettime)(clockid_t clock, struct timespec *ts);
     int (*nanosleep)(const struct timespec *want, struct timespec *left);
