@@ -310,8 +310,10 @@ static void test_empty(void)
 
 int main(int argc, char **argv)
 {
-    unsigned histories = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 20000;
+    unsigned histories = getenv("WALDEN_LONG") != NULL ? 100000 : 20000;
 
+    if (argc > 1)
+        histories = (unsigned)strtoul(argv[1], NULL, 10);
     test_random(histories);
     test_without_keys(histories / 4);
     test_tablespaces();
