@@ -34,7 +34,6 @@ static int merge_rows(struct inventory *v, struct err *e)
                                  .segno = row->segno,
                                  .last_time = COVERAGE_NO_TIME,
                                  .greatest = COVERAGE_NO_TIME,
-                                 .first_commit = COVERAGE_NO_TIME,
                                  .last_commit = COVERAGE_NO_TIME};
 
         while (at < v->in.segments.n &&

@@ -85,8 +85,8 @@ struct plan_segment {
     uint64_t ends;        /* commits and aborts that lie wholly in here, */
     int64_t last_time;    /* the time of the last of them, */
     int64_t greatest;     /* and the greatest; */
-    int64_t first_commit; /* the time of the first commit, */
-    int64_t last_commit;  /* and of the last */
+    int64_t last_commit;  /* the time of the last commit, */
+    lsn_t last_commit_at; /* and its place, when no abort is in here; 0: not known */
     struct plan_end crossing;
     lsn_t run;       /* the last list of running transactions: */
     uint32_t next;   /* the next transaction's number then, */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pg/facts.h"
 #include "repo/plan_walk.h"
 
 void windows_init(struct windows *w)
@@ -228,25 +229,29 @@ static void archive_end(const struct making *m, lsn_t *end, int64_t *time)
     }
 }
 
-/* What comes behind a gap begins, for a time, with the first commit there: a backup that holds it
- * cannot stop before it.  (Where the window begins exactly, only records tell.) */
+/*
+ * For a time, what comes behind a gap begins with the last transaction that the backup there holds:
+ * it cannot stop before that.  Mostly its segment tells; where only the records would, the backup's
+ * own end counts.
+ */
 static int64_t gap_end(const struct making *m, const struct window_gap *gap, int64_t start)
 {
-    uint64_t stop = walname_segno_of(gap->to, m->in->segsize);
+    uint64_t from = walname_segno_of(gap->from, m->in->segsize);
+    uint64_t stop = walname_segno_before(gap->to, m->in->segsize);
 
-    for (uint64_t segno = walname_segno_of(gap->from, m->in->segsize); segno <= stop; segno++) {
-        tli_t tli = plan_owner(m->in, &m->parts, segno)->tli;
-        size_t i = plan_place(m->in, tli, segno);
-        const struct plan_segment *s = &m->in->segments.v[i];
+    for (uint64_t segno = stop; segno > from; segno--) {
+        const struct plan_segment *s =
+            plan_segment(m->in, plan_owner(m->in, &m->parts, segno)->tli, segno);
+        int64_t time;
 
-        if (i == m->in->segments.n || s->tli != tli || s->segno > stop)
+        if (s == NULL || s->state != COVERAGE_GOOD || (s->flags & FACTS_HEAD_ENDS) != 0)
+            break;
+        if (s->ends == 0)
             continue;
-        if (s->segno > segno) { /* over what is missing */
-            segno = s->segno - 1;
-            continue;
-        }
-        if (s->first_commit != COVERAGE_NO_TIME && s->first_commit > gap->from_time)
-            return s->first_commit < start ? s->first_commit : start;
+        if (segno == stop && (s->last_commit_at == 0 || s->last_commit_at >= gap->to))
+            break;
+        time = segno == stop ? s->last_commit : s->last_time;
+        return time < gap->from_time || time > start ? start : time;
     }
     return start;
 }

@@ -183,6 +183,7 @@ static void fill_segment(struct plan_segment *s, tli_t tli, uint64_t segno, bool
     const struct sim_file *f = &sim_file[tli][segno];
     lsn_t start = segno * SIM_SEG;
     lsn_t end = start + SIM_SEG;
+    unsigned aborts = 0;
 
     s->tli = tli;
     s->segno = segno;
@@ -224,8 +225,13 @@ static void fill_segment(struct plan_segment *s, tli_t tli, uint64_t segno, bool
             continue;
         s->ends++;
         s->last_time = r->time;
-        if (r->kind == SIM_COMMIT)
+        if (r->kind == SIM_COMMIT) {
             s->last_commit = r->time;
+            s->last_commit_at = aborts > 0 ? 0 : r->lsn;
+        } else {
+            aborts++;
+            s->last_commit_at = 0;
+        }
         if (s->ends == 1 || r->time > s->greatest)
             s->greatest = r->time;
     }

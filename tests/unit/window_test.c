@@ -6,6 +6,7 @@
  */
 #include "tap.h"
 
+#include "pg/join.h"
 #include "plan_sim.h"
 #include "repo/window.h"
 
@@ -146,6 +147,68 @@ static void compare_gaps(const struct windows *w, tli_t tli)
     }
 }
 
+static void add_segment(struct plan_input *in, uint64_t segno, int64_t commit)
+{
+    struct err e = {0};
+    struct plan_segment *s = plan_segments_add(&in->segments, &e);
+
+    sim_must(s != NULL);
+    *s = (struct plan_segment){.tli = 1,
+                               .segno = segno,
+                               .state = COVERAGE_GOOD,
+                               .join = JOIN_OK,
+                               .first = segno * SIM_SEG + 8,
+                               .last = segno * SIM_SEG + 16,
+                               .end = (segno + 1) * SIM_SEG,
+                               .ends = commit == COVERAGE_NO_TIME ? 0 : 1,
+                               .last_time = commit,
+                               .greatest = commit,
+                               .last_commit = commit,
+                               .last_commit_at = segno * SIM_SEG + 16};
+}
+
+static void add_backup(struct plan_input *in, lsn_t start, lsn_t stop, int64_t time)
+{
+    struct err e = {0};
+    struct plan_backup *b = plan_backups_add(&in->backups, &e);
+
+    sim_must(b != NULL);
+    *b = (struct plan_backup){.start_tli = 1,
+                              .stop_tli = 1,
+                              .start = start,
+                              .stop = stop,
+                              .start_time = time - 5,
+                              .stop_time = time};
+    snprintf(b->label, sizeof b->label, "%llx", (unsigned long long)start);
+}
+
+/* Commits that only the next backup holds are no moments to go back to: the gap ends with the last
+ * of them, not with the first. */
+static void test_gap_end(int64_t beside, int64_t want, const char *what)
+{
+    const lsn_t stop = 4 * SIM_SEG + 12;
+    struct plan_input in;
+    struct windows w;
+    struct err e = {0};
+
+    plan_input_init(&in, SIM_SEG);
+    windows_init(&w);
+    sim_must(plan_lines_push(&in.lines, (struct plan_line){1, 0, 0, true}, &e) == 0);
+    add_segment(&in, 0, 100);
+    add_segment(&in, 2, 300); /* 1 is missing */
+    add_segment(&in, 3, 400);
+    add_segment(&in, 4, beside);
+    add_segment(&in, 5, 600);
+    add_backup(&in, 8, 12, 50);
+    add_backup(&in, 3 * SIM_SEG + 8, stop, 500);
+    sim_must(windows_make(&w, &in, &e) == 0);
+    OK(w.gaps.n == 1 && w.gaps.v[0].from_time == 100 && w.gaps.v[0].to == stop &&
+           w.gaps.v[0].to_time == want,
+       "%s", what);
+    windows_fini(&w);
+    plan_input_fini(&in);
+}
+
 int main(void)
 {
     unsigned steady = 0;
@@ -178,5 +241,7 @@ int main(void)
        "records are reached where windows are");
     OK(gaps_wrong == 0 && gaps > 500, "and not in gaps");
     OK(times_wrong == 0 && times > 1000, "times in a window are reached");
+    test_gap_end(COVERAGE_NO_TIME, 400, "a gap ends with the last commit that the backup holds");
+    test_gap_end(550, 500, "or, where only records tell which that is, with the backup");
     return tap_done();
 }
