@@ -136,7 +136,8 @@ static int finish(struct run *r, struct err *e)
     if (retention_is_blocked(&r->x.r, &r->x.in)) {
         if (r->o->json && print(r, true, e) != 0)
             return -1;
-        (void)err_set(e, ERR_REFUSED, "nothing was removed: a clock was set back, or is");
+        (void)err_set(e, ERR_REFUSED,
+                      "nothing was removed: the clock here and those above do not agree");
         return err_hint(e, "When this host's clock is right now, \"walden expire --accept-clock "
                            "--dry-run\" shows what goes then, and \"walden expire "
                            "--accept-clock\" does it.");

@@ -57,15 +57,15 @@ static int show_doubts(const struct expire *x, struct buf *out, struct err *e)
 
         survey_time(said, d->time);
         survey_time(propose, d->propose);
-        if (buf_fmt(out, e, "  %s %s\n      says     %s\n", kind_word(d->kind), d->name, said) !=
+        if (buf_fmt(out, e, "  %s %s\n      says      %s\n", kind_word(d->kind), d->name, said) !=
                 0 ||
             (d->after[0] == '\0'
-                 ? buf_str(out, "      but      that is in the future\n", e)
+                 ? buf_str(out, "      but       that is in the future\n", e)
                  : buf_fmt(out, e,
-                           "      but      by its place in the WAL it belongs beside\n"
-                           "               %s\n",
+                           "      but       by its place in the WAL it belongs beside\n"
+                           "                %s\n",
                            d->after)) != 0 ||
-            buf_fmt(out, e, "      %s  %s\n", x->in.accept_clock ? "counts as" : "would be ",
+            buf_fmt(out, e, "      %s %s\n", x->in.accept_clock ? "counts as" : "would be ",
                     propose) != 0)
             return -1;
     }

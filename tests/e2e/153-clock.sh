@@ -29,12 +29,12 @@ ok 'old backups go' expire past
 is "$(labels past | wc -l)" 2 'down to the floor'
 
 make future $(($(date +%s) + 400 * 86400))
-tree=$(w_tree future)
+tree=$(w_tree future | grep -v /index/)
 exits 4 'backups from the future: nothing goes' expire future
 like "$OUT$ERR" "$(labels future | head -n 1)" 'a backup in doubt is named'
-like "$OUT$ERR" '00000001000000000000001D' 'and the segment with the newest commit'
+like "$OUT$ERR" "$(w_names future | tail -n 1)" 'and the segment with the newest commit'
 like "$ERR" 'hint: .*walden expire --accept-clock' 'and what to type when this clock is right'
-is "$(w_tree future)" "$tree" 'nothing was changed'
+is "$(w_tree future | grep -v /index/)" "$tree" 'nothing was changed'
 exits 4 'a dry run says the same' expire future --dry-run
 ok 'accepted: the rule decides by this clock' expire future --accept-clock
 is "$(labels future | wc -l)" 3 'for which they are as new as can be'
