@@ -325,6 +325,24 @@ static void init(struct expire *x, struct repo *repo, const struct expire_how *h
     x->in.accept_clock = how->accept_clock;
 }
 
+/* The dead of the cluster's other lineages would hold their dumps for ever. */
+static int look_at_other(void *arg, const char *name, struct err *e)
+{
+    struct expire *x = arg;
+    uint64_t own = x->repo->where.system_id;
+    struct err quiet = {0};
+    unsigned alive;
+    uint64_t id;
+    int rc;
+
+    if (parse_u64(name, 1, UINT64_MAX, &id, &quiet) != 0 || id == own)
+        return 0;
+    x->repo->where.system_id = id;
+    rc = pages_lease_look(x->repo, x->how->wait, x->how->arg, &alive, e);
+    x->repo->where.system_id = own;
+    return rc;
+}
+
 /* Nobody else on this host, and all who stood still are known to be dead. */
 static int begin(struct expire *x, struct err *e)
 {
@@ -343,7 +361,9 @@ static int begin(struct expire *x, struct err *e)
         rc = store_sweep(&x->repo->writer, &x->repo->where, kinds[i], e);
     if (rc != 0)
         return -1;
-    return pages_lease_look(x->repo, x->how->wait, x->how->arg, &alive, e);
+    if (pages_lease_look(x->repo, x->how->wait, x->how->arg, &alive, e) != 0)
+        return -1;
+    return store_each_lineage(&x->repo->store, x->repo->where.cluster, look_at_other, x, e);
 }
 
 int expire_look(struct expire *x, struct repo *repo, const struct expire_how *how,
