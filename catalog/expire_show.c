@@ -203,7 +203,7 @@ int expire_show_done(const struct expire *x, struct buf *out, struct err *e)
         if (buf_str(out, "\nNothing was removed; without --dry-run ", e) != 0 ||
             show_counts(&p, out, e) != 0)
             return -1;
-        return buf_fmt(out, e, " go (%s,\nand in later runs what only these backups need).\n",
+        return buf_fmt(out, e, " go\n(%s, and in later runs what only these backups need).\n",
                        size);
     }
     if (buf_str(out, "\nremoved ", e) != 0 || show_counts(d, out, e) != 0 ||
