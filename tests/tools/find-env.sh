@@ -99,6 +99,8 @@ f_json() {
     shift
     exits 0 "$what" f_find "$@" --json
     echo "$OUT" >"$SCRATCH/find.json"
+    ok "$what: the JSON is what its schema says" "$ROOT/tests/tools/json-schema" \
+        "$ROOT/catalog/schema/find.json" "$SCRATCH/find.json"
 }
 
 # f_list EXPRESSION: of each candidate in that JSON a line, made by a perl expression in $_->{...}.
