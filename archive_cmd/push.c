@@ -24,9 +24,12 @@ static void report_damage(const struct task *t, const struct wal_put_report *rep
     msg_warn(
         t->msg,
         "\"%s\" was stored, but its WAL is damaged at %s (%s; %llu place%s): no recovery can go "
-        "past it; take a new base backup now and look at this server's disk and memory",
+        "past it; take a new base backup now and look at this server's disk and memory%s",
         t->path, at, facts_damage_text(report->damage), (unsigned long long)report->damages,
-        report->damages == 1 ? "" : "s");
+        report->damages == 1 ? "" : "s",
+        report->open_end ? " (not if this is a standby that went over to a new timeline there: "
+                           "\"walden list\" tells)"
+                         : "");
 }
 
 /* In the child: everything that touches the repository. */

@@ -181,6 +181,26 @@ static int put_hole(struct derive *d, const struct coverage_hole *h, struct err 
     return put(d, &one, e);
 }
 
+/*
+ * A standby that archives (archive_mode = always) and follows another one over to its new timeline
+ * archives what it has of the old one's last segment: records up to the switch point, then whatever
+ * was in the file before.  Nobody is to read on there, so nothing is missing.
+ */
+static bool was_left_there(const struct coverage *c, const struct coverage_timeline *t, size_t i)
+{
+    const struct coverage_row *r = &c->rows.v[i];
+
+    if (i + 1 != t->row + t->rows)
+        return false;
+    for (size_t k = 0; k < c->timelines.n; k++) {
+        const struct coverage_timeline *child = &c->timelines.v[k];
+
+        if (child->parent == t->tli && child->birth >= r->end && child->birth <= r->at)
+            return true;
+    }
+    return false;
+}
+
 static int put_row(struct derive *d, const struct coverage_timeline *t, size_t i, struct err *e)
 {
     const struct coverage_row *r = &d->c->rows.v[i];
@@ -197,7 +217,7 @@ static int put_row(struct derive *d, const struct coverage_timeline *t, size_t i
                        (unsigned)t->tli, at);
         return put(d, &one, e);
     }
-    if (r->state == COVERAGE_DAMAGED) {
+    if (r->state == COVERAGE_DAMAGED && !was_left_there(d->c, t, i)) {
         one.kind = PROBLEM_DAMAGED_WAL;
         one.at = r->at;
         text_lsn(at, r->at);

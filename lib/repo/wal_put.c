@@ -155,6 +155,7 @@ static int pass_segment(struct job *j, struct object_parts *parts, struct wal_pu
     report->damages = summary.facts.damages;
     report->damage = summary.facts.damage[0].reason;
     report->damage_at = summary.facts.damage[0].lsn;
+    report->open_end = (summary.facts.flags & FACTS_OPEN_END) != 0;
     *parts = (struct object_parts){
         .damaged = summary.facts.damages > 0,
         .public_part = w->public_part,

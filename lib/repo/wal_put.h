@@ -29,6 +29,7 @@ struct wal_put_report {
     uint64_t stored_size;
     uint64_t damages;   /* in the records of the segment */
     uint64_t damage_at; /* LSN of the first */
+    bool open_end;      /* no record behind it */
     uint32_t damage;    /* enum facts_damage of the first */
 };
 

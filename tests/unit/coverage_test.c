@@ -436,12 +436,51 @@ static void test_problems(void)
     coverage_fini(&c);
 }
 
+/* Timeline 1 is broken at `at` in segment 2, behind its last good record's end `end`; timeline 2
+ * left it at `birth`; timeline 1 has `more` segments behind it.  How many problems are told. */
+static size_t problems_left(lsn_t end, lsn_t at, lsn_t birth, uint64_t more)
+{
+    struct coverage c;
+    struct problems p;
+    struct err e = {0};
+    size_t n;
+
+    coverage_init(&c, SEGSIZE);
+    problems_init(&p);
+    add_range(&c, 1, 1, 3 + more);
+    add_range(&c, 2, 2, 4);
+    c.rows.v[1].state = COVERAGE_DAMAGED;
+    c.rows.v[1].end = end;
+    c.rows.v[1].at = at;
+    OK(branch(&c, 2, 1, birth, &e) == 0 && coverage_finish(&c, &e) == 0 &&
+           problems_derive(&p, &c, 0, &e) == 0,
+       "derived");
+    n = problems_count(&p);
+    problems_fini(&p);
+    coverage_fini(&c);
+    return n;
+}
+
+static void test_left(void)
+{
+    const lsn_t at = 2 * (lsn_t)SEGSIZE + 400;
+
+    OK(problems_left(at - 6, at, at, 0) == 0,
+       "a standby's copy that ends where the timeline was left");
+    OK(problems_left(at - 6, at + 100, at, 0) == 0, "behind it the beginning of a record");
+    OK(problems_left(at - 6, at, at + 8, 0) == 1, "left later: damage");
+    OK(problems_left(at - 6, at, at - 16, 0) == 1, "left before: damage");
+    OK(problems_left(at + 100, at, at, 0) == 1, "records behind it: damage");
+    OK(problems_left(at - 6, at, at, 1) == 1, "a segment behind it: damage");
+}
+
 int main(void)
 {
     test_random();
     test_fork();
     test_refused();
     test_problems();
+    test_left();
     OK(sizeof(struct coverage_row) <= 100, "a row has %zu bytes", sizeof(struct coverage_row));
     return tap_done();
 }
