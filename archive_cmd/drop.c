@@ -6,9 +6,11 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "os/file.h"
 #include "os/proc.h"
 #include "os/publish.h"
 #include "os/time.h"
+#include "pg/walname.h"
 
 /* Only trouble with reaching or filling the repository is dropped.  A refusal, or a disk that
  * cannot be read (the server's own, perhaps), is a fault that must be seen. */
@@ -18,6 +20,16 @@ static bool may_drop(const struct err *e)
         return true;
     return e->code == ERR_IO && (e->sys == ENOSPC || e->sys == EDQUOT || e->sys == EROFS ||
                                  e->sys == ESTALE || e->sys == ENOTCONN || e->sys == ETIMEDOUT);
+}
+
+/* What the server did not offer cannot be dropped: a wrong archive_command must stay an error. */
+static bool is_offered(const char *path, const char *name, struct walname *parsed)
+{
+    struct err quiet = {0};
+    struct stat st;
+
+    return walname_parse(name, parsed) && os_stat(path, &st, &quiet) == 0 && S_ISREG(st.st_mode) &&
+           st.st_size > 0;
 }
 
 static int record(const char *state_dir, const char *name, const char *why, struct err *e)
@@ -50,8 +62,9 @@ int drop(const struct settings *s, const char *path, const struct msg *msg, stru
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
     struct err trouble = *e;
+    struct walname parsed;
 
-    if (!may_drop(e))
+    if (!may_drop(e) || !is_offered(path, name, &parsed))
         return -1;
     if (s->state_dir == NULL) {
         err_clear(e);
@@ -62,10 +75,10 @@ int drop(const struct settings *s, const char *path, const struct msg *msg, stru
     err_clear(e);
     if (os_become_owner(s->state_dir, e) < 0 || record(s->state_dir, name, trouble.msg, e) != 0)
         return err_context(e, "could not record that \"%s\" is dropped (%s)", name, trouble.msg);
-    msg_warn(
-        msg,
-        "\"%s\" was DROPPED, not archived (%s): the archive has a hole now; take a base backup "
-        "as soon as the repository is back",
-        name, trouble.msg);
+    msg_warn(msg, "\"%s\" was DROPPED, not archived (%s): %s as soon as the repository is back",
+             name, trouble.msg,
+             parsed.kind == WALNAME_HISTORY
+                 ? "nothing of its timeline can be restored; archive it by hand"
+                 : "the archive has a hole now; take a base backup");
     return 0;
 }

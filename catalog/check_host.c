@@ -91,6 +91,8 @@ static bool is_closed(const struct check *c, const struct walname *n)
     const struct coverage_timeline *t = cover == NULL ? NULL : coverage_find(cover, n->tli);
     uint64_t segno;
 
+    if (n->kind == WALNAME_HISTORY) /* a new backup does not do without it */
+        return t != NULL && t->history == COVERAGE_HISTORY;
     if (cover == NULL || !walname_segno(n, cover->segsize, &segno))
         return false;
     if (t != NULL && coverage_row(cover, t, segno) != NULL)
@@ -103,6 +105,19 @@ static bool is_closed(const struct check *c, const struct walname *n)
             return true;
     }
     return false;
+}
+
+static void look_at_drop(struct check *c, const char *name)
+{
+    struct judge_host *h = &c->facts.host;
+    struct walname n;
+
+    if (!walname_parse(name, &n) || is_closed(c, &n))
+        return;
+    if (n.kind == WALNAME_HISTORY)
+        (void)snprintf(h->dropped_history, sizeof h->dropped_history, "%s", name);
+    else if (n.kind == WALNAME_SEGMENT && h->dropped++ == 0)
+        (void)snprintf(h->first_dropped, sizeof h->first_dropped, "%s", name);
 }
 
 static int look_at_drops(struct check *c, struct err *e)
@@ -121,13 +136,8 @@ static int look_at_drops(struct check *c, struct err *e)
         rc = os_root_at(&root, "dropped", O_RDONLY | O_DIRECTORY, 0, &fd, e);
     if (rc == 0)
         rc = os_dir_names(fd, &names, NAMES_MAX, "dropped", e);
-    for (size_t i = 0; rc == 0 && i < names.n; i++) {
-        struct walname n;
-
-        if (walname_parse(os_name_at(&names, i), &n) && n.kind == WALNAME_SEGMENT &&
-            !is_closed(c, &n) && h->dropped++ == 0)
-            (void)snprintf(h->first_dropped, sizeof h->first_dropped, "%s", os_name_at(&names, i));
-    }
+    for (size_t i = 0; rc == 0 && i < names.n; i++)
+        look_at_drop(c, os_name_at(&names, i));
     os_names_fini(&names);
     os_drop(&fd);
     os_root_close(&root);

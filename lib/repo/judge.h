@@ -189,7 +189,8 @@ struct judge_host {
     bool drops;       /* on_trouble = drop-and-record */
     uint64_t dropped; /* segments that were dropped behind the newest backup */
     char first_dropped[JUDGE_NAME_MAX];
-    char config_error[ERR_MSG_MAX]; /* a mistake that the hooks pass over; "": none */
+    char dropped_history[JUDGE_NAME_MAX]; /* one that is not in the archive; empty: none */
+    char config_error[ERR_MSG_MAX];       /* a mistake that the hooks pass over; "": none */
     char config_hint[JUDGE_NEXT_MAX];
 };
 

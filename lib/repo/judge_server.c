@@ -249,7 +249,13 @@ void judge_this_host(struct judge *j)
     const struct judge_host *h = &j->f->host;
 
     keys(j);
-    if (h->dropped > 0)
+    if (h->dropped_history[0] != '\0')
+        judge_say(j, "dropped", JUDGE_CRITICAL,
+                  "walden-archive on that file in pg_wal, in the data directory",
+                  "%s was dropped instead of archived (on_trouble = drop-and-record): nothing of "
+                  "its timeline can be restored without it, from no backup",
+                  h->dropped_history);
+    else if (h->dropped > 0)
         judge_say(j, "dropped", JUDGE_CRITICAL, "walden backup",
                   "%llu segment%s dropped instead of archived (on_trouble = drop-and-record), the "
                   "first %s: nothing after it can be restored until there is a new base backup",

@@ -162,6 +162,9 @@ static void test_each(void)
     reset();
     f.host.dropped = 1;
     IS_INT(on("dropped"), JUDGE_CRITICAL, "a dropped segment");
+    f.host.dropped = 0;
+    (void)snprintf(f.host.dropped_history, sizeof f.host.dropped_history, "00000002.history");
+    IS_INT(on("dropped"), JUDGE_CRITICAL, "a dropped history");
     reset();
     (void)strcpy(f.host.config_error, "x");
     IS_INT(on("configuration"), JUDGE_WARNING, "a mistake in a section");
