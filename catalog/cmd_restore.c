@@ -151,6 +151,12 @@ static const struct opt options[] = {
      .kind = OPT_FLAG,
      MINE(become_primary),
      .help = "leave archiving on: the copy takes the original's place (default: archive_mode off)"},
+    {.name = "key_dir",
+     .kind = OPT_PATH,
+     .arg = "DIR",
+     MINE(key_dir),
+     .help = "sealed: where the key lies that recovery needs, until it ends; for a server in "
+             "another container (default: /dev/shm)"},
     {.name = "owner",
      .kind = OPT_TEXT,
      .arg = "USER",

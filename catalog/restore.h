@@ -46,6 +46,7 @@ struct restore_options {
     const char *backup;
     const char *owner;
     const char *config_files;
+    const char *key_dir;
     const char *passphrase_file;
     const char *wal;          /* export */
     const char *before_table; /* --before-drop and its like: just before that happened to it */

@@ -80,8 +80,10 @@ int restore_key(struct restore *r, struct err *e)
     if (key_text(r, &b, e) != 0)
         goto out;
     for (size_t i = 0; rc != 0 && i < sizeof places / sizeof places[0]; i++) {
+        const char *place = r->o->key_dir != NULL ? r->o->key_dir : places[i];
+
         err_clear(e);
-        if (place_join(r->key, places[i], name, e) == 0)
+        if (place_join(r->key, place, name, e) == 0)
             rc = place_put(r->key, b.p, b.len, 0600, true, &r->owner, e) < 0 ? -1 : 0;
     }
     if (rc != 0)
