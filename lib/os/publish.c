@@ -54,7 +54,7 @@
 #define TEMP_PREFIX ".tmp."
 
 /* How often a slot is tried again because a sweeper was faster, and a call because of EINTR. */
-enum { SLOT_TRIES = 32, RENAME_NOREPLACE_FLAG = 1, EINTR_TRIES = 8 };
+enum { SLOT_TRIES = 256, RENAME_NOREPLACE_FLAG = 1, EINTR_TRIES = 8 };
 
 /* Answers of the steps below. */
 enum { TAKEN = 10, AGAIN = 11, NO_LOCKS = 12, FORBIDDEN = 13 };

@@ -152,8 +152,10 @@ static _Noreturn void race_writer(struct shared *sh, int me, int rounds)
             (void)waitpid(pid, NULL, 0);
         }
         sh->answer[r][me] = (signed char)publish_body(name, (uint8_t)(me + 1), &err);
-        if (sh->answer[r][me] < 0)
+        if (sh->answer[r][me] < 0) {
             printf("# writer %d round %d: %s\n", me, r, err.msg);
+            (void)fflush(stdout);
+        }
     }
     _exit(0);
 }
