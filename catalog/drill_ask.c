@@ -133,35 +133,38 @@ static void env_put(struct environment *env, const char *name, const char *value
     env->v[env->n++] = env->text[env->ours++];
 }
 
-static bool is_ours(const char *line)
+/* Is the variable one that was put here? */
+static bool is_ours(const struct environment *env, const char *line)
 {
-    static const char *const names[] = {
-        "PGHOST=",    "PGPORT=",     "PGUSER=",    "PGDATABASE=", "PGHOSTADDR=",
-        "PGSERVICE=", "DRILL_KIND=", "DRILL_JOB=", "DRILL_LABEL="};
+    size_t n = strcspn(line, "=") + 1;
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strncmp(line, names[i], strlen(names[i])) == 0)
+    for (size_t i = 0; i < env->ours; i++)
+        if (strncmp(env->text[i], line, n) == 0)
             return true;
     return false;
 }
 
-/* The command finds the copy as every client of libpq does. */
+/* The command finds the copy as every client of libpq does: what the connection does not say comes
+ * from where it came for us. */
 static void make_environment(const struct drill_run *d, const struct drill_ask *a,
                              struct environment *env)
 {
     const struct pgconn_opts *c = &d->how.connect;
+    size_t n = 0;
 
-    for (size_t i = 0; environ[i] != NULL && env->n < ENV_MAX; i++)
-        if (!is_ours(environ[i]))
-            env->v[env->n++] = environ[i];
     env_put(env, "PGHOST", c->host);
+    env_put(env, "PGHOSTADDR", c->host == NULL ? NULL : "");
     env_put(env, "PGPORT", c->port);
     env_put(env, "PGUSER", c->user);
     env_put(env, "PGDATABASE", base_of(d, a));
     env_put(env, "DRILL_KIND", d->record.kind == DRILL_BACKUP ? "backup" : "dump");
     env_put(env, "DRILL_JOB", d->record.job);
     env_put(env, "DRILL_LABEL", d->record.what);
-    env->v[env->n] = NULL;
+    n = env->n;
+    for (size_t i = 0; environ[i] != NULL && n < ENV_MAX; i++)
+        if (!is_ours(env, environ[i]))
+            env->v[n++] = environ[i];
+    env->v[n] = NULL;
 }
 
 struct output {

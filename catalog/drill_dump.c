@@ -53,6 +53,37 @@ static int run_initdb(struct drill_run *d, const char *initdb, const char *admin
     return rc == 0 ? 0 : -1;
 }
 
+/* Tablespaces that the dump's tables lie in, each in a place of its own. */
+static int make_space(void *arg, const char *line, struct err *e)
+{
+    static const char create[] = "CREATE TABLESPACE ";
+    const struct place_owner self = {0};
+    struct drill_run *d = arg;
+    char name[UNDUMP_NAME_MAX];
+    char quoted[SQL_NAME_MAX];
+    char place[32];
+    struct buf sql;
+    int rc;
+
+    if (strncmp(line, create, sizeof create - 1) != 0)
+        return 0;
+    (void)undump_name_at(line + sizeof create - 1, name, sizeof name);
+    (void)snprintf(place, sizeof place, "space/%u", d->spaces++);
+    buf_init(&sql, 3 * PLACE_MAX);
+    rc = scratch_dir(&d->scratch, place, &self, e);
+    if (rc == 0)
+        rc = buf_fmt(&sql, e, "create tablespace %s location ", sql_quoted(quoted, name));
+    if (rc == 0) {
+        char path[PLACE_MAX];
+
+        rc = place_join(path, d->scratch.path, place, e) == 0 ? sql_text(&sql, path, e) : -1;
+    }
+    if (rc == 0)
+        rc = sqlrun_query(d->u->sql, buf_text(&sql), NULL, e);
+    buf_fini(&sql);
+    return rc;
+}
+
 static int start_server(struct drill_run *d, struct err *e)
 {
     const char *admin = dump_fact(&d->u->dump.get.meta, d->u->stream, "admin", NULL);
@@ -80,15 +111,24 @@ static int start_server(struct drill_run *d, struct err *e)
     d->u->how = d->how;
     (void)snprintf(d->record.server, sizeof d->record.server, "a scratch server of PostgreSQL %u",
                    (unsigned)d->server.major);
-    return sqlrun_open(&d->u->sql, &d->u->how, "postgres", e) == 0 ? drill_isolated(d, e) : -1;
+    if (sqlrun_open(&d->u->sql, &d->u->how, "postgres", e) != 0 || drill_isolated(d, e) != 0)
+        return -1;
+    return d->u->dump.get.public.globals ? undump_each_global(d->u, make_space, d, e) : 0;
 }
 
 /* --- a server that is there --- */
 
 static int use_server(struct drill_run *d, char mark[DRILL_MARK_MAX], struct err *e)
 {
-    if (undump_connect(d->u, e) != 0 || drill_left(d, mark, e) != 0)
+    uint64_t super = 0;
+
+    if (undump_connect(d->u, e) != 0 || drill_left(d, mark, e) != 0 ||
+        sqlrun_number(d->u->sql,
+                      "select pg_catalog.count(*) from pg_catalog.pg_roles"
+                      " where rolname = current_user and rolsuper",
+                      &super, e) != 0)
         return -1;
+    d->undump.no_owner = super == 0; /* others cannot give things away */
     d->how = d->u->how;
     (void)snprintf(d->record.server, sizeof d->record.server,
                    "a new database of a running server of PostgreSQL %u",
@@ -170,6 +210,19 @@ static int fill(struct drill_run *d, struct err *e)
     return undump_properties(u, e);
 }
 
+/* Roles are not made on a server that is there: where some are missing, owners are left out. */
+static int check(struct drill_run *d, struct err *e)
+{
+    if (undump_check(d->u, e) == 0)
+        return 0;
+    if (e->code != ERR_REFUSED || !d->o->server || d->undump.no_owner)
+        return -1;
+    msg_note(d->m, "owners and rights are left out: %s", e->msg);
+    err_clear(e);
+    d->undump.no_owner = true;
+    return undump_check(d->u, e);
+}
+
 static int fill_all(struct drill_run *d, const char *mark, struct err *e)
 {
     const struct dump_streams *streams = &d->u->dump.get.meta.streams;
@@ -179,7 +232,7 @@ static int fill_all(struct drill_run *d, const char *mark, struct err *e)
         if (streams->v[i].kind != DUMP_DATABASE)
             continue;
         d->u->stream = i;
-        if (name_database(d, mark, n++, e) != 0 || undump_check(d->u, e) != 0)
+        if (name_database(d, mark, n++, e) != 0 || check(d, e) != 0)
             return -1;
         d->begun = true;
         if (fill(d, e) != 0)
@@ -228,10 +281,8 @@ int drill_dump(struct drill_run *d, struct err *e)
     char mark[DRILL_MARK_MAX] = "";
     int rc = -1;
 
-    d->undump = (struct undump_options){.connection = d->o->connection,
-                                        .runner = d->o->runner,
-                                        .globals = !d->o->server,
-                                        .no_owner = d->o->server};
+    d->undump = (struct undump_options){
+        .connection = d->o->connection, .runner = d->o->runner, .globals = !d->o->server};
     d->u = undump_new(d->m, d->s, &d->undump, e);
     if (d->u == NULL)
         return -1;

@@ -85,6 +85,12 @@ int undump_connect(struct undump *u, struct err *e) __attribute__((warn_unused_r
 
 /* Versions, encoding, extensions, roles (made with --globals). */
 int undump_check(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+/* Each line of the globals that were dumped with it. */
+typedef int undump_global_fn(void *arg, const char *line, struct err *e);
+int undump_each_global(struct undump *u, undump_global_fn *take, void *arg, struct err *e)
+    __attribute__((warn_unused_result));
+/* One name of SQL at p, quoted or not, into out as it is; what follows it. */
+const char *undump_name_at(const char *p, char *out, size_t cap);
 /* The word of a person that this database or schema may be changed. */
 int undump_confirm(const struct undump *u, const char *what, const char *name, struct err *e)
     __attribute__((warn_unused_result));

@@ -128,8 +128,7 @@ static void memory_abort(struct sink *s)
 
 static const struct sink_ops memory_ops = {"memory", memory_write, memory_finish, memory_abort};
 
-/* One name of SQL at p, as it stands, into out; what follows it. */
-static const char *role_at(const char *p, char *out, size_t cap)
+const char *undump_name_at(const char *p, char *out, size_t cap)
 {
     size_t n = 0;
     bool quoted = *p == '"';
@@ -164,53 +163,72 @@ static bool is_wanted(const char *line, const struct sqlrows *had)
 
     for (size_t i = 0; i < sizeof about / sizeof about[0]; i++)
         if (strncmp(line, about[i], strlen(about[i])) == 0) {
-            (void)role_at(line + strlen(about[i]), role, sizeof role);
+            (void)undump_name_at(line + strlen(about[i]), role, sizeof role);
             return !is_in(had, role);
         }
     if (strncmp(line, "GRANT ", 6) != 0)
         return false;
-    to = role_at(line + 6, role, sizeof role);
+    to = undump_name_at(line + 6, role, sizeof role);
     if (strncmp(to, " TO ", 4) != 0)
         return false;
     if (!is_in(had, role))
         return true;
-    (void)role_at(to + 4, role, sizeof role);
+    (void)undump_name_at(to + 4, role, sizeof role);
     return !is_in(had, role);
 }
 
-static int run_lines(struct undump *u, char *text, const struct sqlrows *had, struct err *e)
-{
-    char *next;
-
-    for (char *line = text; line != NULL; line = next) {
-        next = strchr(line, '\n');
-        if (next != NULL)
-            *next++ = '\0';
-        if (is_wanted(line, had) && sqlrun_query(u->sql, line, NULL, e) != 0)
-            return err_context(e, "could not make the roles");
-    }
-    return 0;
-}
-
-static int make_roles(struct undump *u, struct err *e)
+int undump_each_global(struct undump *u, undump_global_fn *take, void *arg, struct err *e)
 {
     struct memory m;
-    struct sqlrows *had = NULL;
     uint32_t stream = 0;
+    char *next = NULL;
     int rc = -1;
 
     sink_init(&m.sink, &memory_ops, PHASE_DELIVER);
     buf_init(&m.text, GLOBALS_MAX);
     if (dump_find_stream(&u->dump.get.meta, "globals", &stream, e) == 0 &&
-        dump_get_stream(&u->dump.get, stream, &m.sink, e) == 0 && buf_u8(&m.text, 0, e) == 0 &&
-        sqlrun_query(u->sql, "select rolname from pg_catalog.pg_roles", &had, e) == 0 &&
-        sqlrun_query(u->sql, "begin", NULL, e) == 0) {
-        rc = run_lines(u, (char *)m.text.p, had, e);
-        if (rc == 0)
-            rc = sqlrun_query(u->sql, "commit", NULL, e);
+        dump_get_stream(&u->dump.get, stream, &m.sink, e) == 0 && buf_u8(&m.text, 0, e) == 0) {
+        rc = 0;
+        next = (char *)m.text.p;
     }
-    sqlrun_free(had);
+    while (rc == 0 && next != NULL) {
+        char *line = next;
+
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        rc = take(arg, line, e);
+    }
     buf_fini(&m.text);
+    return rc;
+}
+
+struct making {
+    struct undump *u;
+    struct sqlrows *had;
+};
+
+static int make_role(void *arg, const char *line, struct err *e)
+{
+    const struct making *m = arg;
+
+    if (!is_wanted(line, m->had) || sqlrun_query(m->u->sql, line, NULL, e) == 0)
+        return 0;
+    return err_context(e, "could not make the roles");
+}
+
+static int make_roles(struct undump *u, struct err *e)
+{
+    struct making m = {u, NULL};
+    int rc = sqlrun_query(u->sql, "select rolname from pg_catalog.pg_roles", &m.had, e);
+
+    if (rc == 0)
+        rc = sqlrun_query(u->sql, "begin", NULL, e);
+    if (rc == 0)
+        rc = undump_each_global(u, make_role, &m, e);
+    if (rc == 0)
+        rc = sqlrun_query(u->sql, "commit", NULL, e);
+    sqlrun_free(m.had);
     return rc;
 }
 

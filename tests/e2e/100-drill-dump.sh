@@ -21,6 +21,10 @@ pg_sql srv "create role shop_owner login password 'x'"
 d_data srv shop || bail 'no data'
 pg_sql srv 'alter database shop owner to shop_owner'
 d_sql srv shop 'alter table app.orders owner to shop_owner'
+mkdir "$SCRATCH/far away"
+pg_sql srv "create tablespace \"Far \"\"one\" owner shop_owner location '$SCRATCH/far away'"
+d_sql srv shop 'alter table customers set tablespace "Far ""one"'
+far=$(find "$SCRATCH/far away" | sort | cksum)
 pg_env srv walden init --repo "$(w_repo srv)" --config "$(w_conf srv)" >/dev/null || bail 'no repository'
 d_conf srv '[dump shop]' 'databases = shop' 'counts = all' \
     '[drill order_rows]' 'of = shop' "sql = select count(*) from app.orders where note like 'o%'" 'expect = >= 20000' \
@@ -46,6 +50,7 @@ is "$(query '[.checks[] | select(.result != "passed") | .name] | join(" ")')" ''
 is "$(query '.checks[] | select(.name == "amcheck").found')" none 'pg_amcheck looked at it'
 is "$(query '.checks[] | select(.name == "health").found')" 'db: ok' 'and the command'
 ok 'nothing is left' is_clean
+is "$(find "$SCRATCH/far away" | sort | cksum)" "$far" "the original's tablespace was not touched"
 is "$(dr srv list --json | jq -r '.drills[-1] | .result, .drilled' | paste -sd' ')" "ok $label" 'list shows it'
 exits 0 'and its evidence can be seen again' dr srv drill --show "$(query .label)"
 like "$OUT" 'passed +customers +300' 'with every answer'

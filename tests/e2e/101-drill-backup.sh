@@ -66,4 +66,49 @@ like "$OUT" 'skipped  amcheck .*--no-amcheck' 'what was left out is said'
 exits 0 'a backup by its name' dr srv drill "$backup" --line
 like "$OUT" 'order_rows=5000' 'stops at what was counted with it'
 ok 'nothing is left' is_clean
+like "$(dr srv restore -D "$SCRATCH/none" --dry-run)" 'time .*as fast as the drill of 20' 'restores predict by what drills measured'
+
+# ---- killed --------------------------------------------------------------------------------------
+
+d_conf srv '[drill hang]' 'of = backup' "command = $SCRATCH/hang"
+printf '#!/bin/bash\n[ ! -e %q/hold ] || { touch %q/held; sleep 50; }\n' "$SCRATCH" "$SCRATCH" >"$SCRATCH/hang"
+chmod +x "$SCRATCH/hang"
+touch "$SCRATCH/hold"
+dr srv drill --latest >"$SCRATCH/out" 2>&1 &
+wait_for 60 test -e "$SCRATCH/held" || bail "it never got there: $(cat "$SCRATCH/out")"
+key=$(grep -ohE '/[^ ]*/walden-key\.[0-9a-f]{16}' "$PLACE"/*/data/postgresql.auto.conf | head -n 1)
+kill -KILL "$(pgrep -f "walden drill .*--scratch $PLACE" | head -n 1)"
+wait
+ok 'killed, its server goes with it' wait_for 20 no_server
+rm "$SCRATCH/hold" "$SCRATCH/held"
+like "$key" walden-key 'a key was handed to the hook'
+exits 0 'the next one works' dr srv drill --latest
+like "$ERR" 'removed .*walden-drill.*, which a run that was killed had left' 'and clears what was left'
+ok 'nothing is left' is_clean
+nok 'nor the key' test -e "$key"
+
+# ---- refused -------------------------------------------------------------------------------------
+
+drills=$(dr srv list --json | jq '.drills | length')
+mkdir "$SCRATCH/later" "$(pg_data srv)/scratch"
+exits 4 'a scratch directory inside the data directory' walden drill --config "$(w_open_conf srv)" \
+    --pgdata "$(pg_data srv)" --scratch "$(pg_data srv)/scratch" --latest
+rmdir "$(pg_data srv)/scratch" || fail 'something was left in it'
+pg_sql srv "create tablespace later location '$SCRATCH/later'"
+pg_switch srv >/dev/null
+exits 4 'a tablespace that the WAL would make in the place of the original' dr srv drill --latest
+like "$ERR" 'CREATE TABLESPACE at' 'it says which'
+ok 'nothing is left' is_clean
+is "$(dr srv list --json | jq '.drills | length')" "$drills" 'and nothing is on record: the backup is not to blame'
+
+# ---- damage --------------------------------------------------------------------------------------
+
+pack=$(find "$(w_repo srv)" -path '*/pack/*' -type f | head -n 1)
+flip_byte "$pack" $(($(size_of "$pack") / 2))
+exits 1 'a damaged backup' dr srv drill "$backup" --log "$SCRATCH/log"
+like "$OUT" '^drill of backup .*: failed' 'has failed its drill'
+like "$ERR" 'damaged' 'it says why'
+like "$(cat "$SCRATCH/log")" '^\| error \| .*damaged' 'and so does the log'
+is "$(dr srv list --json | jq -r '.drills[-1].result')" failed 'it is on record'
+ok 'nothing is left' is_clean
 done_testing
