@@ -42,7 +42,7 @@ static const struct opt options[] = {
      .kind = OPT_TEXT,
      .arg = "COMMAND",
      MINE(runner),
-     .help = "with --on-server: what stands in front of pg_restore and psql (default: that of the "
+     .help = "what stands in front of pg_restore and psql on that server (default: that of the "
              "dump's job)"},
     {.name = "amcheck",
      .kind = OPT_FLAG,
@@ -142,9 +142,10 @@ static const struct opt_program program = {
 
 /* --- what is asked for --- */
 
-static int check_options(const struct drill_run *d, struct err *e)
+static int check_options(struct drill_run *d, struct err *e)
 {
-    const struct drill_options *o = d->o;
+    struct drill_options *o = d->o;
+    const struct connect *c = &o->connection;
     unsigned n = (o->latest ? 1U : 0) + (o->random ? 1U : 0) + (o->dump != NULL ? 1U : 0) +
                  (d->named != NULL ? 1U : 0) + (o->restore.time != NULL ? 1U : 0) +
                  (o->restore.before_table != NULL ? 1U : 0) + (o->show != NULL ? 1U : 0);
@@ -153,8 +154,9 @@ static int check_options(const struct drill_run *d, struct err *e)
         return err_set(e, ERR_USAGE, "only one thing can be drilled at a time");
     if (o->json && o->line)
         return err_set(e, ERR_USAGE, "--json and --line exclude each other");
-    if (o->runner != NULL && !o->server)
-        return err_set(e, ERR_USAGE, "--runner belongs to --on-server");
+    if (c->host != NULL || c->port != NULL || c->user != NULL || c->dbname != NULL ||
+        o->runner != NULL)
+        o->server = true;
     return drill_ask_check(d, e);
 }
 
@@ -311,8 +313,6 @@ static int show(struct drill_run *d, struct err *e)
 /* The exit status, or -1. */
 static int run(struct drill_run *d, struct err *e)
 {
-    int rc;
-
     if (command_settings(d->s, d->m, e) != 0 || settings_need(d->s, "repo", e) != 0 ||
         check_options(d, e) != 0 || secret_start(e) != 0)
         return -1;
@@ -322,8 +322,11 @@ static int run(struct drill_run *d, struct err *e)
         return -1;
     if (drill_choose(d, e) != 0 || scratch_open(&d->scratch, d->o->scratch, d->s, e) != 0)
         return -1;
-    rc = drill(d, e);
-    return rc;
+    if (d->record.kind == DRILL_BACKUP && d->o->server)
+        return err_set(e, ERR_USAGE,
+                       "a base backup brings its own server: --on-server, -h and the "
+                       "like are for dumps");
+    return drill(d, e);
 }
 
 static void end(struct drill_run *d)

@@ -57,11 +57,11 @@ static int64_t last_drill(const struct choosing *c, const char *job)
 
 /* Whose turn it is: what was never drilled, then what was drilled the longest ago; the backups
  * first. */
-static bool least_recent(const struct choosing *c, struct subject *out)
+static bool least_recent(const struct choosing *c, bool backups, struct subject *out)
 {
-    bool any = c->backups;
+    bool any = backups && c->backups;
 
-    *out = (struct subject){NULL, c->backups ? last_drill(c, NULL) : INT64_MAX};
+    *out = (struct subject){NULL, any ? last_drill(c, NULL) : INT64_MAX};
     for (size_t i = 0; i < c->dumps.n; i++) {
         const struct dump_item *d = &c->dumps.v[i];
         int64_t drilled = d->readable ? last_drill(c, d->job) : INT64_MAX;
@@ -95,7 +95,7 @@ static int choose(struct drill_run *d, const struct choosing *c, struct err *e)
         return choose_dump(d, c, d->o->dump, e);
     if (d->named != NULL)
         return choose_dump(d, c, d->named, e);
-    if (!least_recent(c, &s)) {
+    if (!least_recent(c, !d->o->server, &s)) { /* backups bring their own server */
         (void)err_set(e, ERR_HOLE, "there is nothing to drill: no base backup and no dump");
         return err_hint(e, "Take one with \"walden backup\" or \"walden dump\".");
     }

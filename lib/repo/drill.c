@@ -515,6 +515,7 @@ static int publish(struct drill *d, struct repo *repo, struct err *e)
 int drill_put(struct drill *d, struct repo *repo, struct object_reader *scratch, struct err *e)
 {
     struct drill_list list;
+    struct err quiet = {0};
     int lock = -1;
     int rc = -1;
 
@@ -525,6 +526,8 @@ int drill_put(struct drill *d, struct repo *repo, struct object_reader *scratch,
         publish(d, repo, e) == 0) {
         rc = 0;
         prune(repo, &list, &d->head);
+        /* Half-written files of drills that were killed; the next one tries again. */
+        (void)!store_sweep(&repo->writer, &repo->where, KIND_DRILL, &quiet);
     }
     drill_list_fini(&list);
     os_drop(&lock);

@@ -66,7 +66,7 @@ like "$OUT" 'skipped  amcheck .*--no-amcheck' 'what was left out is said'
 exits 0 'a backup by its name' dr srv drill "$backup" --line
 like "$OUT" 'order_rows=5000' 'stops at what was counted with it'
 ok 'nothing is left' is_clean
-like "$(dr srv restore -D "$SCRATCH/none" --dry-run)" 'time .*as fast as the drill of 20' 'restores predict by what drills measured'
+like "$(dr srv restore -D "$SCRATCH/none" -T "$SCRATCH/space=$SCRATCH/none.space" --dry-run)" 'time .*as fast as the drill of 20' 'restores predict by what drills measured'
 
 # ---- killed --------------------------------------------------------------------------------------
 
@@ -90,10 +90,10 @@ nok 'nor the key' test -e "$key"
 # ---- refused -------------------------------------------------------------------------------------
 
 drills=$(dr srv list --json | jq '.drills | length')
-mkdir "$SCRATCH/later" "$(pg_data srv)/scratch"
+mkdir -p "$SCRATCH/later" "$PLACE/data/s"
 exits 4 'a scratch directory inside the data directory' walden drill --config "$(w_open_conf srv)" \
-    --pgdata "$(pg_data srv)" --scratch "$(pg_data srv)/scratch" --latest
-rmdir "$(pg_data srv)/scratch" || fail 'something was left in it'
+    --pgdata "$PLACE/data" --scratch "$PLACE/data/s" --latest
+rmdir "$PLACE/data/s" "$PLACE/data" || fail 'something was left in it'
 pg_sql srv "create tablespace later location '$SCRATCH/later'"
 pg_switch srv >/dev/null
 exits 4 'a tablespace that the WAL would make in the place of the original' dr srv drill --latest
