@@ -158,6 +158,34 @@ int label_parse(const char *text, size_t n, struct label *out, struct err *e)
     return 0;
 }
 
+int label_check_note(const char *text, size_t n, lsn_t *start,
+                     char start_file[WALNAME_SEGMENT_LEN + 1], struct err *e)
+{
+    const char *stop = keys[KEY_STOP_TLI];
+    const char *first = keys[KEY_START];
+    const char *newline = memchr(text, '\n', n);
+    char line[128];
+    const char *last;
+    size_t len;
+
+    if (newline == NULL || text[n - 1] != '\n' || memchr(text, '\0', n) != NULL)
+        return err_set(e, ERR_DAMAGED, "the backup's note is cut off, or not text");
+    for (last = text + n - 1; last > text && last[-1] != '\n'; last--)
+        ;
+    if (strncmp(last, stop, strlen(stop)) != 0)
+        return err_set(e, ERR_DAMAGED, "the backup's note does not end as one does");
+    len = (size_t)(newline - text);
+    if (len < sizeof line) {
+        memcpy(line, text, len);
+        line[len] = '\0';
+        if (strncmp(line, first, strlen(first)) == 0 &&
+            strncmp(line + strlen(first), ": ", 2) == 0 &&
+            get_place(line + strlen(first) + 2, start, start_file))
+            return 0;
+    }
+    return err_set(e, ERR_DAMAGED, "the backup's note does not begin as one does");
+}
+
 static bool is_of_increment(const char *line, size_t len)
 {
     for (unsigned k = KEY_INCREMENTAL_LSN; k <= KEY_INCREMENTAL_TLI; k++) {

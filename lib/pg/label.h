@@ -38,6 +38,13 @@ struct label {
 int label_parse(const char *text, size_t n, struct label *out, struct err *e)
     __attribute__((warn_unused_result));
 
+/* For who only keeps a .backup file (n > 0): it is whole, by its last line, and its first line says
+ * where the backup began.  What a backup's name says in between is not judged: whoever may take a
+ * backup could stop the archiver with it.  0; -1 with ERR_DAMAGED. */
+int label_check_note(const char *text, size_t n, lsn_t *start,
+                     char start_file[WALNAME_SEGMENT_LEN + 1], struct err *e)
+    __attribute__((warn_unused_result));
+
 /* Takes out the lines by which a server says that a backup is an increment, and refuses to start
  * from it: what was made whole is none.  Returns the new length. */
 size_t label_make_full(char *text, size_t n);

@@ -196,15 +196,17 @@ static int judge_history(struct job *j, const char *text, size_t len, struct buf
 static int judge_backup_note(struct job *j, const char *text, size_t len, struct err *e)
 {
     uint32_t segment_size = j->r->lineage.segment_size;
-    struct label label;
+    char file[WALNAME_SEGMENT_LEN + 1];
     uint64_t segno;
+    lsn_t start;
 
-    if (label_parse(text, len, &label, e) != 0) {
+    if (label_check_note(text, len, &start, file, e) != 0) {
         e->code = ERR_REFUSED;
         return not_what_it_says(j, e);
     }
-    if (label.start_tli == j->name.tli && walname_segno(&j->name, segment_size, &segno) &&
-        label.start == walname_start(segno, segment_size) + j->name.offset)
+    if (strncmp(file, j->object.name, WALNAME_SEGMENT_LEN) == 0 &&
+        walname_segno(&j->name, segment_size, &segno) &&
+        start == walname_start(segno, segment_size) + j->name.offset)
         return 0;
     (void)err_set(e, ERR_REFUSED, "it is the note of another backup");
     return not_what_it_says(j, e);

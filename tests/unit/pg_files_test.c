@@ -73,6 +73,35 @@ static int label(const char *text)
     "LABEL: pg_basebackup base backup\n"                                                           \
     "START TIMELINE: 3\n"
 
+#define NOTE(name)                                                                                 \
+    "START WAL LOCATION: 0/02000028 (file 000000030000000000000002)\n"                             \
+    "STOP WAL LOCATION: 0/20001F8 (file 000000030000000000000002)\n"                               \
+    "CHECKPOINT LOCATION: 0/02000060\nBACKUP METHOD: streamed\nBACKUP FROM: primary\n"             \
+    "START TIME: x\nLABEL: " name "\nSTART TIMELINE: 3\nSTOP TIME: y\nSTOP TIMELINE: 3\n"
+
+static int note(const char *text)
+{
+    char file[WALNAME_SEGMENT_LEN + 1] = "";
+    lsn_t start = 0;
+
+    err_clear(&err);
+    if (label_check_note(text, strlen(text), &start, file, &err) != 0)
+        return -1;
+    return start == 0x2000028 && strcmp(file, "000000030000000000000002") == 0 ? 0 : 1;
+}
+
+static void test_note(void)
+{
+    OK(note(NOTE("nightly")) == 0, "a note to be kept");
+    OK(note(NOTE("a\nSTART TIMELINE: 7\nSTART WAL LOCATION: 0/5 (file x)")) == 0,
+       "whatever the backup is called");
+    OK(note(NOTE("x") "STOP") == -1 && note("STOP TIMELINE: 3\n") == -1 && note("\n") == -1 &&
+           note("x" NOTE("x")) == -1,
+       "refused: no begin, no end");
+    OK(note("START WAL LOCATION: 0/02000028 (file 000000030000000000000002)\n") == -1,
+       "refused: cut at the end of a line");
+}
+
 static void test_label(void)
 {
     OK(label(LABEL_START) == 0 && lab.start == 0x2000028 && lab.checkpoint == 0x2000060 &&
@@ -163,6 +192,7 @@ int main(void)
 {
     test_history();
     test_label();
+    test_note();
     test_control();
     return tap_done();
 }
