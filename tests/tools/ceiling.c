@@ -50,18 +50,18 @@ static int member(const char *path, const void *bytes, size_t len, struct err *e
     unsigned sum = 0;
 
     (void)snprintf(head, 100, "%s", path);
-    memcpy(head + 100, "0000600", 8);
+    memcpy(head + 100, bytes == NULL ? "0000700" : "0000600", 8);
     memcpy(head + 108, "0000000", 8);
     memcpy(head + 116, "0000000", 8);
     (void)snprintf(head + 124, 12, "%011" PRIo64, (uint64_t)len);
     memcpy(head + 136, "14000000000", 12);
     memset(head + 148, ' ', 8);
-    head[156] = '0';
+    head[156] = bytes == NULL ? '5' : '0'; /* a directory, or a file */
     memcpy(head + 257, "ustar\00000", 8);
     for (unsigned i = 0; i < sizeof head; i++)
         sum += (uint8_t)head[i];
     (void)snprintf(head + 148, 8, "%06o", sum);
-    return send(head, sizeof head, e) != 0 || send(bytes, len, e) != 0 ||
+    return send(head, sizeof head, e) != 0 || (len > 0 && send(bytes, len, e) != 0) ||
                    send(padding, -len % 512, e) != 0
                ? -1
                : 0;
@@ -183,7 +183,8 @@ static int send_all(const uint8_t *control, uint64_t system_id, struct err *e)
     for (uint64_t i = 0; i < files; i++)
         if (send_file(i, e) != 0)
             return -1;
-    if (member("global/pg_control", control, CONTROL_BYTES, e) != 0 ||
+    if (member("global", NULL, 0, e) != 0 ||
+        member("global/pg_control", control, CONTROL_BYTES, e) != 0 ||
         send(end, sizeof end, e) != 0 || ring_mark(&intake.ring, RING_ARCHIVE_END, 0, e) != 0 ||
         send_manifest(label, control, system_id, e) != 0)
         return -1;
