@@ -342,6 +342,28 @@ static int check_range(const struct backup *b, struct err *e)
     return err_set(e, ERR_DAMAGED, "the server's manifest is of another range of WAL");
 }
 
+static int take_wal(struct backup *b, struct err *e)
+{
+    if (tail_end(&b->tail, b->end.lsn, e) != 0)
+        return source_failed(e);
+    if (keep_list(&b->tail.keep, &b->intake.manifest, b->source.dir_mode == 0750 ? 0640 : 0600,
+                  os_real_us() / USEC_PER_SEC, e) != 0)
+        return -1;
+    b->result->wal_bytes = b->tail.keep.packs.stored_bytes;
+    return 0;
+}
+
+static int take_extras(struct backup *b, struct extras *x, struct err *e)
+{
+    if (x->count_tables != NULL)
+        progress_say(&b->progress, "counting rows");
+    if (extras_count(x, &b->source.conn, e) != 0 || extras_config(x, &b->source.conn, e) != 0)
+        return -1;
+    progress_say(&b->progress, "making it durable");
+    /* The disk works while the server is asked for names. */
+    return pages_put_finish(&b->intake.put, e) != 0 ? -1 : extras_map(x, &b->source.conn, e);
+}
+
 static int take_rest(struct backup *b, struct err *e)
 {
     struct extras x = {.msg = b->msg,
@@ -351,30 +373,18 @@ static int take_rest(struct backup *b, struct err *e)
                        .conf_inside = b->intake.has_conf,
                        .names = !b->o->no_relation_map,
                        .count_tables = b->settings->count_tables};
+    int rc = b->streams ? take_wal(b, e) : 0;
 
-    if (b->streams) {
-        if (tail_end(&b->tail, b->end.lsn, e) != 0)
-            return source_failed(e);
-        if (keep_list(&b->tail.keep, &b->intake.manifest, b->source.dir_mode == 0750 ? 0640 : 0600,
-                      os_real_us() / USEC_PER_SEC, e) != 0)
-            return -1;
-        b->result->wal_bytes = b->tail.keep.packs.stored_bytes;
-    }
-    if (x.count_tables != NULL)
-        progress_say(&b->progress, "counting rows");
-    if (extras_count(&x, &b->source.conn, e) != 0 || extras_config(&x, &b->source.conn, e) != 0)
-        return -1;
-    progress_say(&b->progress, "making it durable");
-    /* The disk works while the server is asked for names. */
-    if (pages_put_finish(&b->intake.put, e) != 0 || extras_map(&x, &b->source.conn, e) != 0)
-        return -1;
+    if (rc == 0)
+        rc = take_extras(b, &x, e);
+    extras_close(&x);
     b->result->relations = x.relations;
     b->result->counted = x.counted;
     b->result->not_counted = x.not_counted;
     b->result->databases = x.databases;
     b->result->config_files = x.config_files;
     b->result->config_missing = x.config_missing;
-    return flush_drain(&b->flush, e);
+    return rc == 0 ? flush_drain(&b->flush, e) : -1;
 }
 
 static int on_wait(void *arg, const char *segment, int64_t waited_us, struct err *e)

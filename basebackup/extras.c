@@ -84,6 +84,18 @@ static void on_skipped(void *arg, const char *name, const struct err *why)
              why->msg);
 }
 
+/* A server makes a process for each connection, so one serves for all. */
+static int connect(struct extras *x, const struct pgconn_opts *o, struct err *e)
+{
+    return x->conn != NULL ? 0 : pgconn_open(&x->conn, o, e);
+}
+
+void extras_close(struct extras *x)
+{
+    pgconn_close(x->conn);
+    x->conn = NULL;
+}
+
 int extras_map(struct extras *x, const struct pgconn_opts *o, struct err *e)
 {
     static const struct catalog_map_events events = {on_database, on_relation, on_skipped};
@@ -94,7 +106,9 @@ int extras_map(struct extras *x, const struct pgconn_opts *o, struct err *e)
     if (!x->names)
         return 0;
     buf_init(&m.text, (size_t)2 * PIECE);
-    rc = catalog_map_read(o, &events, &m, &why);
+    rc = connect(x, o, &why);
+    if (rc == 0)
+        rc = catalog_map_read(x->conn, &events, &m, &why);
     if (flush(&m, 0, e) != 0 || m.err.code != ERR_NONE || (rc != 0 && is_ours(&why))) {
         if (e->code == ERR_NONE)
             *e = m.err.code != ERR_NONE ? m.err : why;
@@ -196,16 +210,14 @@ int extras_config(struct extras *x, const struct pgconn_opts *o, struct err *e)
 {
     static const struct catalog_files_events events = {on_directory, on_config};
     struct config c = {.x = x};
-    struct pgconn *conn = NULL;
     struct err why = {0};
     int rc;
 
     if (!x->names)
         return 0;
-    rc = pgconn_open(&conn, o, &why);
+    rc = connect(x, o, &why);
     if (rc == 0)
-        rc = catalog_files_read(conn, &events, &c, &why);
-    pgconn_close(conn);
+        rc = catalog_files_read(x->conn, &events, &c, &why);
     if (rc != 0 && (c.err.code != ERR_NONE || is_ours(&why))) {
         *e = c.err.code != ERR_NONE ? c.err : why;
         return -1;

@@ -23,6 +23,7 @@ struct extras {
     bool conf_inside;         /* postgresql.conf is in the data directory */
     bool names;               /* the relation map and configuration files are wanted */
     const char *count_tables; /* NULL: none */
+    struct pgconn *conn;      /* to the database that was named, once it is open */
     /* the result */
     uint64_t relations;
     unsigned databases;
@@ -42,5 +43,6 @@ int extras_config(struct extras *x, const struct pgconn_opts *o, struct err *e)
     __attribute__((warn_unused_result));
 int extras_map(struct extras *x, const struct pgconn_opts *o, struct err *e)
     __attribute__((warn_unused_result));
+void extras_close(struct extras *x);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/parse.h"
 #include "os/time.h"
+#include "pgconn/inside.h"
 #include "pgconn/sibling.h"
 
 enum { ANSWER_SECONDS = 60 };
@@ -103,15 +104,17 @@ static int read_relations(struct pgconn *c, const struct catalog_map_events *eve
 static int read_database(struct pgconn *first, uint32_t oid, const char *name,
                          const struct catalog_map_events *events, void *arg, struct err *e)
 {
+    const char *here = PQdb(first->pg);
+    bool same = here != NULL && strcmp(here, name) == 0;
     struct pgconn *c = NULL;
     struct err why = {0};
     bool ours = false;
-    int rc = pgconn_sibling(&c, first, name, &why);
+    int rc = same ? 0 : pgconn_sibling(&c, first, name, &why);
 
     if (rc == 0 && events->database(arg, oid, name, e) != 0)
         ours = true;
     else if (rc == 0)
-        rc = read_relations(c, events, arg, &ours, &why);
+        rc = read_relations(same ? first : c, events, arg, &ours, &why);
     pgconn_close(c);
     if (ours || (rc != 0 && (why.code == ERR_INTERRUPTED || why.code == ERR_NOMEM))) {
         if (e->code == ERR_NONE)
@@ -123,17 +126,13 @@ static int read_database(struct pgconn *first, uint32_t oid, const char *name,
     return 0;
 }
 
-int catalog_map_read(const struct pgconn_opts *o, const struct catalog_map_events *events,
-                     void *arg, struct err *e)
+int catalog_map_read(struct pgconn *c, const struct catalog_map_events *events, void *arg,
+                     struct err *e)
 {
-    struct pgconn *c = NULL;
     struct pgconn_rows *rows = NULL;
     struct err ignored = {0};
-    int rc = -1;
+    int rc = pgconn_query(c, databases_sql, soon(), &rows, e);
 
-    if (pgconn_open(&c, o, e) != 0)
-        return -1;
-    rc = pgconn_query(c, databases_sql, soon(), &rows, e);
     for (size_t i = 0; rc == 0 && i < pgconn_rows_count(rows); i++) {
         const char *name = pgconn_value(rows, i, 1);
         uint32_t oid;
@@ -145,7 +144,6 @@ int catalog_map_read(const struct pgconn_opts *o, const struct catalog_map_event
             rc = read_database(c, oid, name, events, arg, e);
     }
     pgconn_rows_free(rows);
-    pgconn_close(c);
     return rc;
 }
 

@@ -30,10 +30,9 @@ struct catalog_map_events {
     void (*skipped)(void *arg, const char *name, const struct err *why);
 };
 
-/* Reads the map over SQL connections to the server that o names.  -1 also when the first connection
- * is not allowed. */
-int catalog_map_read(const struct pgconn_opts *o, const struct catalog_map_events *events,
-                     void *arg, struct err *e) __attribute__((warn_unused_result));
+/* Reads the map over an open SQL connection, and one more for each other database. */
+int catalog_map_read(struct pgconn *c, const struct catalog_map_events *events, void *arg,
+                     struct err *e) __attribute__((warn_unused_result));
 
 /* Where configuration comes from. */
 struct catalog_files_events {
