@@ -57,8 +57,15 @@ exec setpriv --reuid="$user" --regid="$user" --init-groups -- env HOME=/var/lib/
 SH
 cat >"$D/machine/systemctl" <<SH
 #!/bin/sh
-[ "\$*" = 'restart postgresql' ] || exit 0
-exec pg_ctlcluster $MAJOR main restart
+case "\$1" in
+restart) exec pg_ctlcluster $MAJOR main restart ;;
+enable)
+    # Those that it names are in the package (as soon as that has any).
+    shift 2
+    ls /usr/lib/systemd/system/walden* >/dev/null 2>&1 || exit 0
+    for unit; do ls "/usr/lib/systemd/system/\$unit" || exit 1; done
+    ;;
+esac
 SH
 chmod 755 "$D/machine"/*
 as_postgres() { inside sudo -u postgres "$@"; }
@@ -84,10 +91,11 @@ is "$(find "$D/etc/systemd" "$D/etc/rc2.d" "$D/etc/cron.d" -name '*walden*' 2>/d
 like "$(sql 'show archive_command')" '^/usr/bin/walden-archive %p$' '  the server archives with it'
 exits 0 'the recovery key goes away' block 2
 ok '  and is there' test -s "$D/media/stick/recovery.key" -a ! -e "$D/etc/walden/recovery.key"
-exits 0 'all is well' block 3
+exits 0 'by the clock' block 3
+exits 0 'all is well' block 4
 unlike "$OUT" '^CRITICAL' '  and nothing is critical'
 like "$OUT" 'You can go back' '  and says until when'
-is "$(page blocks sh)" 3 'that were all blocks'
+is "$(page blocks sh)" 4 'that were all blocks'
 ok 'a manual page' inside test -s /usr/share/man/man1/walden-window.1.gz
 like "$(inside bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader walden-restore; complete -p walden-restore')" \
     '_walden' 'the completion is found by its name'
@@ -126,5 +134,5 @@ exits 0 'purged' inside apt-get purge -y walden
 before=$(grep -v etc/walden/walden.conf <<<"$before")
 kept
 like "$OUT$ERR" 'keys are never removed' '  and says so'
-is "$(inside find /usr /etc /var/lib -name 'walden*' ! -path '/etc/walden*' ! -path '/var/lib/apt/*')" '' '  nothing else is left'
+is "$(inside find /usr /etc /var/lib -name 'walden*' ! -path '/etc/walden*' ! -path '/var/lib/apt/*' ! -path '/var/lib/walden*')" '' '  nothing else is left'
 done_testing

@@ -44,8 +44,7 @@ image() {
     printf '%s\n' "PGDATA=$4" PATH=/opt/pg/bin:/docker:/usr/local/bin:/usr/bin:/bin LANG=C HOME=/ >"$i/env"
     echo "$5" >"$i/volumes"
     printf '%s\n' /bin/sh /docker/entrypoint.sh >"$i/entrypoint"
-    printf '%s\n' postgres -c listen_addresses= -c unix_socket_directories=/var/run/postgresql -c jit=off \
-        -c fsync=off >"$i/command"
+    printf '%s\n' postgres -c listen_addresses= -c unix_socket_directories=/var/run/postgresql -c jit=off >"$i/command"
     echo INT >"$i/stopsignal"
     printf '#!/bin/sh\nsed -n 8p "$PGDATA/postmaster.pid" 2>/dev/null | grep -q "^ready"\n' >"$i/root/docker/pg_isready"
     chmod 755 "$i/root/docker/pg_isready"
