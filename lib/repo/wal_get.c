@@ -45,6 +45,17 @@ static int open_dir(const char *dest, char dir[4096], const char **leaf, struct 
     return rc > 0 ? err_set(e, ERR_USAGE, "directory \"%s\" does not exist", dir) : rc;
 }
 
+/* A cluster that its group may read (initdb -g) keeps its WAL so, too: the directory tells. */
+static int choose_mode(const struct os_root *root, mode_t *mode, struct err *e)
+{
+    struct stat st;
+
+    if (os_stat_fd(root->fd, &st, root->path, e) != 0)
+        return -1;
+    *mode = (st.st_mode & 0777) == 0750 ? 0640 : 0600;
+    return 0;
+}
+
 static int deliver(struct wal_get *w, const char *dest, struct err *e)
 {
     struct publish_opts how = {.flags = PUBLISH_NO_FLUSH | PUBLISH_REPLACE};
@@ -55,7 +66,7 @@ static int deliver(struct wal_get *w, const char *dest, struct err *e)
     int rc = -1;
 
     sink_init(&out.sink, &file_ops, PHASE_DELIVER);
-    if (open_dir(dest, dir, &leaf, &root, e) != 0 ||
+    if (open_dir(dest, dir, &leaf, &root, e) != 0 || choose_mode(&root, &how.mode, e) != 0 ||
         publish_begin(&w->file, &root, ".", leaf, &how, e) != 0 ||
         object_content(&w->reader, &out.sink, e) != 0)
         goto out;
