@@ -3,9 +3,9 @@
  *
  * Each line says that a parent timeline was left at an LSN: number, tab, LSN, tab, reason.  Lines
  * go from the oldest ancestor to the direct parent; blank lines and # comments may stand between.
- * The timelines rise; the LSNs do not always: who restores with recovery_target_timeline = latest to
- * before that timeline began gets a line for it with an LSN below the one where it began.
- * The server writes a newline at the very end, so a file without one was cut.
+ * The timelines rise; the LSNs do not always: who restores with recovery_target_timeline = latest
+ * to before that timeline began gets a line for it with an LSN below the one where it began. The
+ * server writes a newline at the very end, so a file without one was cut.
  */
 #ifndef PG_HISTORY_H
 #define PG_HISTORY_H
