@@ -80,11 +80,14 @@ static const struct opt_program program = {
     .name = "walden undump",
     .operands = "LABEL",
     .summary = "restore a dump, by default into a new database, and compare every table's rows",
-    .examples = "walden undump shop                       the newest dump, as shop_restored_TIME\n"
-                "walden undump 20260221T030000Z-17 --database shop_test\n"
-                "walden undump shop --switch             and keep the old database aside\n"
-                "walden undump shop --replace --yes\n"
-                "walden undump shop --schema app --database shop\n",
+    .examples =
+        "walden undump shop                       the newest dump, as shop_restored_TIME\n"
+        "walden undump 20260221T030000Z-17 --database shop_test\n"
+        "walden undump shop --switch             and keep the old database aside\n"
+        "walden undump shop --replace --yes\n"
+        "walden undump shop --schema app --database shop\n"
+        "With [hook undump] in the configuration, whatever replaces something that is in use\n"
+        "does so between pre (stop the application), gate (migrate, test) and post (start it).\n",
     .exits = "0    restored, and every table has the rows of the dump\n"
              "1    it failed, or rows differ; what was there before is untouched\n"
              "2    wrong command line or configuration, no such dump\n"
@@ -180,10 +183,18 @@ static int restore(struct undump *u, struct err *e)
 {
     struct err none = {0};
 
-    if (u->o->drop_first && undump_has_database(u, u->target, &none) &&
-        undump_drop(u, u->target, e) != 0)
+    if ((u->o->replace || u->o->swap) && undump_pre(u, e) != 0)
         return -1;
+    if (u->o->drop_first && undump_has_database(u, u->target, &none)) {
+        if (undump_drop(u, u->target, e) != 0)
+            return -1;
+        u->changed = true;
+    }
     if (undump_fill(u, e) != 0)
+        return -1;
+    if (u->o->drop_first) /* there is no other one any more */
+        u->created = false;
+    if (undump_gate(u, e) != 0)
         return -1;
     if ((u->o->replace && !u->o->drop_first) || u->o->swap)
         return undump_switch(u, e);
@@ -214,7 +225,7 @@ static int run(struct undump *u, const char *label, struct err *e)
     u->took = os_mono_us() - u->began;
     if (rc != 0)
         undump_drop_failed(u);
-    return rc;
+    return undump_post(u, rc, e);
 }
 
 /* --- the result --- */

@@ -60,6 +60,9 @@ struct undump {
     char old[UNDUMP_NAME_MAX];    /* what the replaced one is called now; "" */
     char safety[DUMP_LABEL_MAX];  /* the dump that was taken before; "" */
     bool created;
+    struct hook_set hooks; /* empty when nothing that others use is changed */
+    bool paused;           /* the pre hook was run */
+    bool changed;          /* what others use is not what it was */
     uint64_t ignored; /* errors that do no harm */
     uint64_t tables;  /* compared, */
     uint64_t rows;
@@ -110,6 +113,15 @@ int undump_drop(struct undump *u, const char *name, struct err *e)
     __attribute__((warn_unused_result));
 /* Rights and settings that stand at the database itself. */
 int undump_properties(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+
+/* --- undump_hook.c: [hook undump] --- */
+
+/* Before anything is changed; before what was restored is used (both a gate: -1 stops); and after,
+ * unless what others use was left in pieces.  rc is that of the work, *e its error; the value is
+ * that of all. */
+int undump_pre(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+int undump_gate(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+int undump_post(struct undump *u, int rc, struct err *e) __attribute__((warn_unused_result));
 
 /* --- undump_load.c: what is in them --- */
 

@@ -287,9 +287,14 @@ int undump_schema(struct undump *u, struct err *e)
 
     buf_init(&p.rights, 256 * 1024);
     if (check_content(u, e) == 0 && look(u, &p, e) == 0 &&
-        (!p.exists || undump_confirm(u, "schema", u->o->schema, e) == 0) &&
-        (!p.exists || safety_dump(u, e) == 0) && load(u, &p, e) == 0)
-        rc = undump_compare(u, u->o->schema, e);
+        (!p.exists || undump_confirm(u, "schema", u->o->schema, e) == 0) && undump_pre(u, e) == 0 &&
+        (!p.exists || safety_dump(u, e) == 0) && load(u, &p, e) == 0) {
+        u->changed = true;
+        rc = undump_compare(u, u->o->schema, e) == 0 && undump_gate(u, e) == 0 ? 0 : -1;
+        if (rc != 0 && u->safety[0] != '\0')
+            (void)err_hint(e, "The way back: walden undump %s --schema %s --database %s --yes",
+                           u->safety, u->o->schema, u->target);
+    }
     buf_fini(&p.rights);
     return rc;
 }

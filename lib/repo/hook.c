@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/text.h"
 
 int hook_parse(struct hook *h, const char *value, struct err *e)
 {
@@ -22,4 +23,43 @@ int hook_parse(struct hook *h, const char *value, struct err *e)
         value += n;
     }
     return words_split(&h->command, value, WORDS_COMMAND, e);
+}
+
+static int take_row(struct hook_set *set, const struct settings_row *row, struct err *e)
+{
+    static const char *const keys[] = {"pre", "gate", "post"};
+    const char **to[] = {&set->pre, &set->gate, &set->post};
+    struct text_closest near;
+    struct hook h;
+
+    text_closest_init(&near, row->key);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        text_closest_try(&near, keys[i]);
+        if (strcmp(keys[i], row->key) != 0)
+            continue;
+        if (hook_parse(&h, row->value, e) != 0)
+            return -1;
+        *to[i] = h.command.n == 0 ? NULL : row->value;
+        return 0;
+    }
+    if (near.best != NULL)
+        (void)err_hint(e, "Did you mean %s?", near.best);
+    return err_set(e, ERR_CONFIG, "unknown key in a section [hook ...]; there are pre, gate, post");
+}
+
+int hook_set_load(struct hook_set *set, const struct settings *s, const char *command,
+                  struct err *e)
+{
+    memset(set, 0, sizeof *set);
+    for (size_t i = 0; i < s->rows.n; i++) {
+        const struct settings_row *row = &s->rows.v[i];
+
+        if (row->key == NULL || strcmp(row->kind, "hook") != 0 || strcmp(row->name, command) != 0 ||
+            take_row(set, row, e) == 0)
+            continue;
+        if (e->code == ERR_USAGE)
+            e->code = ERR_CONFIG;
+        return err_context(e, "%s:%u: %s", s->config, row->line, row->key);
+    }
+    return 0;
 }

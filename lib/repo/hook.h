@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/words.h"
+#include "repo/settings.h"
 
 enum { HOOK_TIMEOUT_S = 600 };
 
@@ -20,5 +21,23 @@ struct hook {
 /* -1: ERR_CONFIG or ERR_USAGE. */
 int hook_parse(struct hook *h, const char *value, struct err *e)
     __attribute__((warn_unused_result));
+
+/*
+ * A section [hook COMMAND]: what surrounds a command that changes what others work with.
+ *
+ *     [hook undump]
+ *     pre = docker compose stop app        before anything is changed; when it fails nothing is
+ *     gate = timeout=20min migrate         before what was restored takes the place of the old
+ *     post = docker compose start app      after all
+ */
+struct hook_set {
+    const char *pre; /* texts of the settings, checked; NULL: none */
+    const char *gate;
+    const char *post;
+};
+
+/* -1: ERR_CONFIG with file and line. */
+int hook_set_load(struct hook_set *set, const struct settings *s, const char *command,
+                  struct err *e) __attribute__((warn_unused_result));
 
 #endif

@@ -452,7 +452,7 @@ static int take_main(struct settings *s, const struct conf_entry *entry, struct 
 
 static int check_section(const struct loader *l, const struct conf_entry *entry, struct err *e)
 {
-    static const char *const kinds[] = {"dump", "drill", "repo", "run"};
+    static const char *const kinds[] = {"dump", "drill", "hook", "repo", "run"};
     const struct settings_rows *rows = &l->s->rows;
     struct text_closest near;
     bool known = false;
@@ -466,7 +466,7 @@ static int check_section(const struct loader *l, const struct conf_entry *entry,
         if (near.best != NULL)
             (void)err_hint(e, "Did you mean [%s %s]?", near.best, entry->name);
         return err_set(e, ERR_CONFIG,
-                       "unknown section [%s %s]; there are dump, drill, repo and run", entry->kind,
+                       "unknown section [%s %s]; there are dump, drill, hook, repo and run", entry->kind,
                        entry->name);
     }
     for (size_t i = 0; i < rows->n; i++) {

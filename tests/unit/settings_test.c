@@ -280,7 +280,7 @@ static void test_refused(void)
          NULL},
         {"on_trouble = drop\n", ":1: on_trouble: \"drop\" is not one of fail or drop-and-record",
          NULL},
-        {"repo = /a\n[dmup x]\n", ":2: unknown section [dmup x]; there are dump, drill, repo and run",
+        {"repo = /a\n[dmup x]\n", ":2: unknown section [dmup x]; there are dump, drill, hook, repo and run",
          "Did you mean [dump x]?"},
         {"[dump x]\na = 1\na = 2\n", ":3: a is set twice in this section, first in line 2", NULL},
         {"[dump x]\n[repo x]\n[dump x]\n", ":3: section [dump x] is there twice, first in line 1",
