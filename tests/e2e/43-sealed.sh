@@ -334,7 +334,7 @@ test_boxes() {
     boxes "$object" drop
     finds 'a box was taken away' "RECIPIENT ${segments[0]}" 'alice|recovery' 'cannot open it'
     boxes "$object" garbage
-    finds 'all boxes are to strangers' "KEY ${segments[0]}" 'sealed to none of this repository.s recipients'
+    finds 'all boxes are to strangers' "KEY ${segments[0]}" 'sealed to none of this repository.s'
     exits 5 'it is not acknowledged' in_data main walden-archive --config "$conf" "$keep/${segments[0]}"
     cp -a "$SCRATCH/object" "$object"
     in_data main walden verify --config "$conf" >/dev/null
