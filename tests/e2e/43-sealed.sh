@@ -314,7 +314,7 @@ finds() {
     shift
     for command in list verify; do
         exits 1 "$what: $command" walden $command --config "$(w_conf sealed)"
-        for regex; do like "$OUT" "$regex" "$what: $command says it"; done
+        for regex; do like "$(flat "$OUT")" "$regex" "$what: $command says it"; done
     done
 }
 
@@ -334,7 +334,7 @@ test_boxes() {
     boxes "$object" drop
     finds 'a box was taken away' "RECIPIENT ${segments[0]}" 'alice|recovery' 'cannot open it'
     boxes "$object" garbage
-    finds 'all boxes are to strangers' "KEY ${segments[0]}" 'sealed to none of this repository.s'
+    finds 'all boxes are to strangers' "KEY ${segments[0]}" 'sealed to none of this repository.s recipients'
     exits 5 'it is not acknowledged' in_data main walden-archive --config "$conf" "$keep/${segments[0]}"
     cp -a "$SCRATCH/object" "$object"
     in_data main walden verify --config "$conf" >/dev/null

@@ -91,7 +91,7 @@ test_list() {
     rm "$SPOILED"
     exits 1 "$what: a backup without its WAL is a problem" w_list "$name"
     like "$OUT" "^  BACKUP backup/$FIRST$" "$what: it is named"
-    like "$OUT" "segment $segment is missing" "$what: with the segment"
+    like "$(flat "$OUT")" "segment $segment is missing" "$what: with the segment"
     like "$OUT" "backup $FIRST cannot be restored" "$what: and what it means"
     unlike "$OUT" "backup $SECOND cannot be restored" "$what: the other one is not affected"
     json w_list "$name"
@@ -128,7 +128,7 @@ says() {
     shift 2
     for verify in w_verify w_verify_open; do
         exits 1 "$what: found ($verify)" "$verify" "$name"
-        for text in "$@"; do like "$OUT" "$text" "$what: it says \"$text\" ($verify)"; done
+        for text in "$@"; do like "$(flat "$OUT")" "$text" "$what: it says \"$text\" ($verify)"; done
     done
 }
 
@@ -194,10 +194,10 @@ test_heal() {
     damaged=$(dirname "$(dirname "$pack")")/damaged
     flip_byte "$pack" $(($(size_of "$pack") / 2))
     says "$name" "$what, entry" "DAMAGED pack/$id" '^      1 of its [0-9]+ entries is damaged \(' \
-        "^      2 backups cannot be restored whole: $FIRST, $SECOND" \
-        "^      backup $FIRST cannot be restored whole: files? .+" \
-        "^      backup $SECOND cannot be restored whole: files? .+"
-    file=$(sed -nE "s/^ +backup $FIRST cannot be restored whole: files? ([^ ,]+).*/\1/p" <<<"$OUT")
+        " 2 backups cannot be restored whole: $FIRST, $SECOND" \
+        " backup $FIRST cannot be restored whole: files? .+" \
+        " backup $SECOND cannot be restored whole: files? .+"
+    file=$(flat "$OUT" | sed -nE "s/.* backup $FIRST cannot be restored whole: files? ([^ ,]+).*/\1/p" | head -n 1)
     ok "$what, entry: the file that it names is the server's" test -s "$(pg_data "$name")/$file"
     rm -f "$damaged"
     exits 1 "$what, entry: again" "$verify" "$name"
@@ -240,9 +240,9 @@ test_inside() {
         rm "$SPOILED"
         run w_verify_open "$name"
         mend
-        grep -q "backup $LABEL cannot be restored whole: files\? pg_wal/$segment$" <<<"$OUT" && break
+        flat "$OUT" | grep -Eq "backup $LABEL cannot be restored whole: files? pg_wal/$segment( |$)" && break
     done <<<"$kept"
-    like "$OUT" "backup $LABEL cannot be restored whole: files? pg_wal/$segment" \
+    like "$(flat "$OUT")" "backup $LABEL cannot be restored whole: files? pg_wal/$segment" \
         "$what: without the pack of its WAL it is named with that file"
 }
 
@@ -258,7 +258,7 @@ test_no_record() {
     grep -Ev '^(secret_key|host_key|recipients)' "$(w_conf "$name")" >"$conf"
     exits 1 'without any secret' walden verify --config "$conf" \
         --recipients "$(w_keys "$name")/recovery.pub"
-    like "$OUT" "backup $FIRST cannot be restored whole; which files" 'the backup is named all the same'
+    like "$(flat "$OUT")" "backup $FIRST cannot be restored whole; which files" 'the backup is named all the same'
     like "$OUT" '1 of its [0-9]+ entries is damaged' 'and the entry'
 }
 

@@ -128,6 +128,12 @@ new_timeline() {
         pg_wait_promoted "$1"
 }
 
+# flat TEXT: as it is, and once more with the lines joined that were broken at the terminal's width.
+flat() {
+    printf '%s\n' "$1"
+    sed ':a;N;$!ba;s/\n      */ /g' <<<"$1"
+}
+
 # timeline_of SERVER
 timeline_of() { pg_sql "$1" "select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"; }
 
