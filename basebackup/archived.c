@@ -175,6 +175,48 @@ int archived_wait(struct repo *repo, const struct archived_range *range, int64_t
     return rc;
 }
 
+static bool same_branch(const struct history *h, const struct wal_branches *b)
+{
+    bool same = h->n == b->n;
+
+    for (uint32_t i = 0; same && i < h->n; i++)
+        same = h->entry[i].tli == b->v[i].parent && h->entry[i].end == b->v[i].end;
+    return same;
+}
+
+int archived_same_branch(struct repo *repo, struct pgconn *c, tli_t tli, struct err *e)
+{
+    struct history *h = calloc(1, sizeof *h);
+    struct object_reader *scratch = calloc(1, sizeof *scratch);
+    struct wal_branches known;
+    struct err why = {0};
+    struct buf text;
+    int rc = 1;
+
+    wal_branches_init(&known, WAL_BRANCHES_MAX);
+    buf_init(&text, REPLICATION_HISTORY_MAX);
+    if (h == NULL || scratch == NULL)
+        rc = err_set(e, ERR_NOMEM, "no memory for the history of a timeline");
+    /* One that cannot be read is a matter of "walden verify". */
+    else if (tli > 1 && wal_branches_load(repo, tli, scratch, &known, &why) == 0)
+        rc = replication_history(c, tli, &text, e);
+    if (rc == 0)
+        rc = history_parse(buf_text(&text), text.len, tli, h, e);
+    if (rc == 0 && !same_branch(h, &known)) {
+        rc = err_set(e, ERR_REFUSED,
+                     "timeline %" PRIu32 " of this server is not the one of that number in the "
+                     "repository: they left their parents at different places",
+                     tli);
+        (void)err_hint(e, "A copy that was opened elsewhere is a server of its own: give it "
+                          "another cluster (\"walden init --cluster NAME\").");
+    }
+    buf_fini(&text);
+    wal_branches_fini(&known);
+    free(scratch);
+    free(h);
+    return rc < 0 ? -1 : 0;
+}
+
 /* Puts one history into the archive, unless it is there: 1 when it was put, 0, -1. */
 static int offer(struct repo *repo, struct pgconn *c, tli_t tli, bool compress, struct wal_put *put,
                  struct history *found, struct err *e)

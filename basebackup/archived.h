@@ -31,6 +31,12 @@ int archived_wait(struct repo *repo, const struct archived_range *range, int64_t
                   archived_waits *tell, void *arg, struct object_reader *scratch, struct err *e)
     __attribute__((warn_unused_result));
 
+/* Is the server's timeline the one that the archive knows under this number?  If not, nobody could
+ * tell its backups from those of the other branch, and a recovery would take that one's WAL:
+ * ERR_REFUSED.  0 also when the archive does not know it. */
+int archived_same_branch(struct repo *repo, struct pgconn *c, tli_t tli, struct err *e)
+    __attribute__((warn_unused_result));
+
 /* A server archives the history of its timeline when that begins, and never again: where it was
  * promoted before it archived here, nobody could recover along its timeline.  Then the history,
  * and those of its ancestors, are asked of the server and put into the archive: 1.  0: it is there,

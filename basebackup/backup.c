@@ -540,7 +540,8 @@ static int work(struct backup *b, struct err *e)
         source_open_repo(&b->source, b->settings, &b->repo, e) != 0)
         return -1;
     b->has_repo = true;
-    if (choose_wal(b, e) != 0 || sweep(b, e) != 0 || beat_start(&b->beat, &b->repo, e) != 0 ||
+    if (archived_same_branch(&b->repo, b->source.c, b->source.who.tli, e) != 0 ||
+        choose_wal(b, e) != 0 || sweep(b, e) != 0 || beat_start(&b->beat, &b->repo, e) != 0 ||
         flush_start(&b->flush, &b->repo, e) != 0)
         return -1;
     b->result->public.start_time = os_real_us();

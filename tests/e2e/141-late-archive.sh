@@ -71,6 +71,18 @@ check() {
     ok "$what: along its own" restore "$name" --backup "$alone" --target-timeline current
     like "$OUT" 'on timeline 4$' "$what: along its own: timeline 4"
     is "$(rows "$name.g" "$major")" 0 "$what: it is the copy's way"
+
+    # The original, too, comes to timeline 4: two branches of one number.
+    ok "$what: another copy" restore "$name"
+    pg_adopt "$name.h" "$major" "$SCRATCH/copy"
+    pg_start "$name.h" && pg_wait_promoted "$name.h" || bail 'no copy'
+    pg_sql "$name" 'insert into t values (0)'
+    new_timeline "$name" && pg_switch "$name" >/dev/null || bail 'no timeline 4'
+    exits 4 "$what: the copy is refused" backup "$name.h" "$name" --wal=stream
+    like "$ERR" 'error: timeline 4 of this server is not the one' "$what: says why"
+    ok "$what: the original is not" backup "$name" "$name"
+    pg_drop "$name.h"
+    rm -rf "$SCRATCH/copy"
     pg_drop "$name"
 }
 
