@@ -85,8 +85,8 @@ enum { OS_WAIT_MAX = 4 };
 
 int os_wait_fds(struct os_wait *w, size_t n, int64_t deadline_us, struct err *err);
 
-/* Takes the status of children that nobody waits for, which the kernel gave to us because we are the
- * first process of a container.  Only while no child of our own runs. */
+/* Takes the status of children that nobody waits for, which the kernel gave to us because we are
+ * the first process of a container.  Only while no child of our own runs. */
 void os_proc_reap(void);
 
 /* Is there a process of that number (it may not be ours)? */
