@@ -64,10 +64,9 @@ struct drill_run {
     struct sqlrun_how how; /* to the copy */
     const char *user;      /* who asks it */
     struct drill_bases bases;
-    unsigned spaces;    /* tablespaces that were made for a dump */
-    struct lease lease; /* on a dump */
-    bool begun;         /* a failure is now the drill's result */
-    bool writable;      /* the copy */
+    unsigned spaces; /* tablespaces that were made for a dump */
+    bool begun;      /* a failure is now the drill's result */
+    bool writable;   /* the copy */
     bool recorded;
     char unrecorded[ERR_MSG_MAX];
 };

@@ -159,13 +159,6 @@ static int tell_table(void *arg, const struct undump_table *t, struct err *e)
     return 0;
 }
 
-static int beat(void *arg, struct err *e)
-{
-    struct drill_run *d = arg;
-
-    return lease_beat(&d->lease, e);
-}
-
 /* The name in the copy. */
 static int name_database(struct drill_run *d, const char *mark, unsigned n, struct err *e)
 {
@@ -287,11 +280,9 @@ int drill_dump(struct drill_run *d, struct err *e)
     if (d->u == NULL)
         return -1;
     d->u->told = tell_table;
-    d->u->beat = beat;
     d->u->arg = d;
     if (open_dump(d, e) != 0)
         return -1;
-    lease_take(&d->lease, d->repo, d->record.what, "drill", d->m);
     if ((d->o->server ? use_server(d, mark, e) : start_server(d, e)) == 0 &&
         fill_all(d, mark, e) == 0)
         rc = drill_ask(d, e);
@@ -299,6 +290,5 @@ int drill_dump(struct drill_run *d, struct err *e)
         os_signal_forget(); /* also who is interrupted cleans up */
         drop_all(d);
     }
-    lease_drop(&d->lease);
     return rc;
 }

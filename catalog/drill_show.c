@@ -151,12 +151,9 @@ static void key_of(const struct drill_check *c, char out[DRILL_NAME_MAX])
     out[n] = '\0';
 }
 
-int drill_line(const struct drill_run *d, struct buf *out, struct err *e)
+static int line_head(const struct drill *r, struct buf *out, struct err *e)
 {
-    const struct drill *r = &d->record;
     char time[TEXT_TIME_MAX];
-    char key[DRILL_NAME_MAX];
-    int rc = -1;
 
     text_time(time, r->start, 0);
     if (add_pair(out, "drill", result_of(r), e) != 0 ||
@@ -165,12 +162,21 @@ int drill_line(const struct drill_run *d, struct buf *out, struct err *e)
         add_pair(out, "label", r->what, e) != 0 || add_pair(out, "time", time, e) != 0 ||
         add_number(out, "unpack_ms", r->unpack_us / 1000, e) != 0 ||
         (r->kind == DRILL_BACKUP && add_number(out, "replay_ms", r->replay_us / 1000, e) != 0) ||
-        add_number(out, "total_ms", r->total_us / 1000, e) != 0 ||
-        add_number(out, "passed", r->passed, e) != 0 ||
+        add_number(out, "total_ms", r->total_us / 1000, e) != 0)
+        return -1;
+    return 0;
+}
+
+int drill_line(const struct drill_run *d, struct buf *out, struct err *e)
+{
+    const struct drill *r = &d->record;
+    char key[DRILL_NAME_MAX];
+    int rc = 0;
+
+    if (line_head(r, out, e) != 0 || add_number(out, "passed", r->passed, e) != 0 ||
         add_number(out, "failed", r->failures, e) != 0 ||
         add_number(out, "skipped", r->skipped, e) != 0)
         return -1;
-    rc = 0;
     for (size_t i = 0; rc == 0 && i < r->checks.n; i++) {
         const struct drill_check *c = &r->checks.v[i];
 

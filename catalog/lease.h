@@ -1,5 +1,5 @@
 /*
- * lease: that a backup or dump is being read, for whoever would remove it meanwhile
+ * lease: that a backup is being read, for whoever would remove it meanwhile
  * (repo/pages_lease), with what a command says and does about it.
  */
 #ifndef CATALOG_LEASE_H

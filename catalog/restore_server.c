@@ -391,8 +391,8 @@ int restore_server_run(struct restore_server *s, struct err *e)
 {
     forget(s);
     if (restore_programs(s->settings, "postgres", s->major, s->major, s->bin, e) != 0 ||
-        (s->dir[0] == '\0' && restore_run_make(s, e) != 0) || (s->root.fd < 0 && open_dir(s, e) != 0) ||
-        write_conf(s, e) != 0)
+        (s->dir[0] == '\0' && restore_run_make(s, e) != 0) ||
+        (s->root.fd < 0 && open_dir(s, e) != 0) || write_conf(s, e) != 0)
         return -1;
     return start_server(s, e);
 }

@@ -76,8 +76,7 @@ void restore_server_fini(struct restore_server *s);
 /* ---- its folder (restore_run.c) ---- */
 
 /* Makes s->dir below TMPDIR or /tmp, and removes those whose servers are gone. */
-int restore_run_make(struct restore_server *s, struct err *e)
-    __attribute__((warn_unused_result));
+int restore_run_make(struct restore_server *s, struct err *e) __attribute__((warn_unused_result));
 
 /* Removes it: the server has ended, and nobody needs its log. */
 void restore_run_remove(struct restore_server *s);

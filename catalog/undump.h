@@ -71,8 +71,6 @@ struct undump {
     int64_t took;
     /* Told each table that is compared; NULL: differences are printed. */
     int (*told)(void *arg, const struct undump_table *t, struct err *e);
-    /* Called often while the dump is read; NULL. */
-    int (*beat)(void *arg, struct err *e);
     void *arg;
 };
 

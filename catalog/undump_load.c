@@ -15,7 +15,6 @@
 
 struct feeder {
     struct sink sink;
-    const struct undump *u;
     struct pgtool_run *to;
     bool refused; /* it does not read any more */
 };
@@ -23,11 +22,8 @@ struct feeder {
 static int feeder_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
 {
     struct feeder *f = (struct feeder *)s;
-    int rc;
+    int rc = pgtool_write(f->to, bytes, len, e);
 
-    if (f->u->beat != NULL && f->u->beat(f->u->arg, e) != 0)
-        return -1;
-    rc = pgtool_write(f->to, bytes, len, e);
     if (rc <= 0)
         return rc;
     f->refused = true;
@@ -49,7 +45,7 @@ static const struct sink_ops feeder_ops = {"program", feeder_write, feeder_finis
 
 int undump_feed(struct undump *u, struct pgtool_run *to, struct err *e)
 {
-    struct feeder f = {.u = u, .to = to};
+    struct feeder f = {.to = to};
     struct err why = {0};
 
     sink_init(&f.sink, &feeder_ops, PHASE_DELIVER);
