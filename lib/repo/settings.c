@@ -466,8 +466,8 @@ static int check_section(const struct loader *l, const struct conf_entry *entry,
         if (near.best != NULL)
             (void)err_hint(e, "Did you mean [%s %s]?", near.best, entry->name);
         return err_set(e, ERR_CONFIG,
-                       "unknown section [%s %s]; there are dump, drill, hook, repo and run", entry->kind,
-                       entry->name);
+                       "unknown section [%s %s]; there are dump, drill, hook, repo and run",
+                       entry->kind, entry->name);
     }
     for (size_t i = 0; i < rows->n; i++) {
         if (rows->v[i].key == NULL && strcmp(rows->v[i].kind, entry->kind) == 0 &&
