@@ -85,7 +85,7 @@ static void on_skipped(void *arg, const char *name, const struct err *why)
 }
 
 /* A server makes a process for each connection, so one serves for all. */
-static int connect(struct extras *x, const struct pgconn_opts *o, struct err *e)
+static int open_conn(struct extras *x, const struct pgconn_opts *o, struct err *e)
 {
     return x->conn != NULL ? 0 : pgconn_open(&x->conn, o, e);
 }
@@ -106,7 +106,7 @@ int extras_map(struct extras *x, const struct pgconn_opts *o, struct err *e)
     if (!x->names)
         return 0;
     buf_init(&m.text, (size_t)2 * PIECE);
-    rc = connect(x, o, &why);
+    rc = open_conn(x, o, &why);
     if (rc == 0)
         rc = catalog_map_read(x->conn, &events, &m, &why);
     if (flush(&m, 0, e) != 0 || m.err.code != ERR_NONE || (rc != 0 && is_ours(&why))) {
@@ -215,7 +215,7 @@ int extras_config(struct extras *x, const struct pgconn_opts *o, struct err *e)
 
     if (!x->names)
         return 0;
-    rc = connect(x, o, &why);
+    rc = open_conn(x, o, &why);
     if (rc == 0)
         rc = catalog_files_read(x->conn, &events, &c, &why);
     if (rc != 0 && (c.err.code != ERR_NONE || is_ours(&why))) {
