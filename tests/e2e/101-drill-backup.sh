@@ -107,8 +107,8 @@ pack=$(find "$(w_repo srv)" -path '*/pack/*' -type f | head -n 1)
 flip_byte "$pack" $(($(size_of "$pack") / 2))
 exits 1 'a damaged backup' dr srv drill "$backup" --log "$SCRATCH/log"
 like "$OUT" '^drill of backup .*: failed' 'has failed its drill'
-like "$ERR" 'damaged' 'it says why'
-like "$(cat "$SCRATCH/log")" '^\| error \| .*damaged' 'and so does the log'
+like "$ERR" 'damaged|does not match' 'it says why'
+like "$(cat "$SCRATCH/log")" '^\| error \| .*(damaged|does not match)' 'and so does the log'
 is "$(dr srv list --json | jq -r '.drills[-1].result')" failed 'it is on record'
 ok 'nothing is left' is_clean
 done_testing
