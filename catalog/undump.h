@@ -63,8 +63,8 @@ struct undump {
     struct hook_set hooks; /* empty when nothing that others use is changed */
     bool paused;           /* the pre hook was run */
     bool changed;          /* what others use is not what it was */
-    uint64_t ignored; /* errors that do no harm */
-    uint64_t tables;  /* compared, */
+    uint64_t ignored;      /* errors that do no harm */
+    uint64_t tables;       /* compared, */
     uint64_t rows;
     uint64_t differ; /* and not as they were */
     int64_t began;
