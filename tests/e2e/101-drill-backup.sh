@@ -60,7 +60,8 @@ is "$(find "$SCRATCH/space" "$(pg_data srv)/pg_tblspc" | sort | cksum)" "$before
 
 exits 0 'before a drop' dr srv drill --before-drop public.orders --database shop --line
 like "$OUT" '^drill=ok kind=backup .* order_rows=6000' 'one line of evidence'
-exits 0 'any moment' dr srv drill --random --no-amcheck
+# One at which the table was dropped has a wrong answer, and says so.
+exits 0-1 'any moment' dr srv drill --random --no-amcheck
 like "$OUT" '^  asked    time ' 'it is a time'
 like "$OUT" 'skipped  amcheck .*--no-amcheck' 'what was left out is said'
 exits 0 'a backup by its name' dr srv drill "$backup" --line
