@@ -419,7 +419,7 @@ static void begin(struct situation *s, int64_t day)
     retention_init(&s->r);
     s->in.wal = &s->wal;
     s->in.now = EPOCH + day * DAY_US;
-    sim_must(plan_lines_push(&s->wal.lines, (struct plan_line){1, 0, 0, true}, &e) == 0);
+    sim_must(plan_lines_push(&s->wal.lines, (struct plan_line){1, 0, 0, true, false}, &e) == 0);
     for (uint64_t n = 1; n < 12; n++)
         sim_must(
             plan_segments_push(&s->wal.segments,

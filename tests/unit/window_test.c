@@ -193,7 +193,7 @@ static void test_gap_end(int64_t beside, int64_t want, const char *what)
 
     plan_input_init(&in, SIM_SEG);
     windows_init(&w);
-    sim_must(plan_lines_push(&in.lines, (struct plan_line){1, 0, 0, true}, &e) == 0);
+    sim_must(plan_lines_push(&in.lines, (struct plan_line){1, 0, 0, true, false}, &e) == 0);
     add_segment(&in, 0, 100);
     add_segment(&in, 2, 300); /* 1 is missing */
     add_segment(&in, 3, 400);
