@@ -32,8 +32,8 @@ static int work(void *arg, struct err *e)
     const struct task *t = arg;
     int rc;
 
-    get.begun =
-        os_watch_sign; /* not as an initial value: that would put its buffers into the file */
+    /* Not as an initial value: that would put its buffers into the program's file. */
+    get.begun = os_watch_sign;
     if (secret_start(e) != 0 || repo_open(&repo, t->settings, REPO_READ, e) != 0)
         return 2;
     rc = wal_get(&get, &repo, t->name, t->dest, e);
