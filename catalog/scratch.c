@@ -36,24 +36,45 @@ void scratch_fini(struct scratch *s)
 
 /* --- where --- */
 
+static bool has_room_for_a_socket(const char *base)
+{
+    return strlen(base) + sizeof((struct scratch *)NULL)->name + sizeof "/run" <=
+           RESTORE_RUN_MAX + 16;
+}
+
+/* The place that was asked for, else the first of the usual ones in which a server can listen. */
+static int choose_base(struct scratch *s, const char *place, const struct settings *settings,
+                       struct err *e)
+{
+    const char *const usual[] = {settings->state_dir, os_env("TMPDIR"), "/tmp"};
+
+    if (place != NULL) {
+        if (place_absolute(s->base_path, place, e) != 0)
+            return -1;
+        if (has_room_for_a_socket(s->base_path))
+            return 0;
+        (void)err_set(e, ERR_USAGE, "\"%s\" is too long a path for a server's socket",
+                      s->base_path);
+        return err_hint(e, "Give a shorter one with --scratch.");
+    }
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+        if (usual[i] == NULL)
+            continue;
+        if (place_absolute(s->base_path, usual[i], e) != 0)
+            return -1;
+        if (has_room_for_a_socket(s->base_path))
+            break;
+    }
+    return 0;
+}
+
 static int open_base(struct scratch *s, const char *place, const struct settings *settings,
                      struct err *e)
 {
     int rc;
 
-    if (place == NULL)
-        place = settings->state_dir;
-    if (place == NULL)
-        place = os_env("TMPDIR");
-    if (place == NULL)
-        place = "/tmp";
-    if (place_absolute(s->base_path, place, e) != 0)
+    if (choose_base(s, place, settings, e) != 0)
         return -1;
-    if (strlen(s->base_path) + sizeof s->name + sizeof "/run" > RESTORE_RUN_MAX + 16) {
-        (void)err_set(e, ERR_USAGE, "\"%s\" is too long a path for a server's socket",
-                      s->base_path);
-        return err_hint(e, "Give a shorter one with --scratch.");
-    }
     rc = os_root_open(&s->base, s->base_path, e);
     if (rc > 0)
         return err_set(e, ERR_USAGE, "directory \"%s\" does not exist", s->base_path);

@@ -29,8 +29,8 @@ struct scratch {
 void scratch_init(struct scratch *s, const struct msg *m);
 void scratch_fini(struct scratch *s);
 
-/* Where it shall be (NULL: state_dir, else TMPDIR, else /tmp); removes what killed runs left there.
- */
+/* Where it shall be (NULL: the first of state_dir, TMPDIR and /tmp whose path leaves room for a
+ * socket's); removes what killed runs left there. */
 int scratch_open(struct scratch *s, const char *place, const struct settings *settings,
                  struct err *e) __attribute__((warn_unused_result));
 
