@@ -175,6 +175,7 @@ static int show_loss(const struct window_lineage *x, struct buf *out, struct err
     char moment[MOMENT_MAX];
     char ago[AGO_MAX];
     char size[SURVEY_SIZE_MAX];
+    char line[MOMENT_MAX + AGO_MAX + 64];
 
     if (!s->is_known)
         return 0;
@@ -186,9 +187,11 @@ static int show_loss(const struct window_lineage *x, struct buf *out, struct err
                     "That lies ahead of the clock here, so one of the clocks is wrong.\n",
                     moment) != 0)
             return -1;
-    } else if (buf_fmt(out, e, "If the server were lost now: what came after %s, %s.\n", moment,
-                       ago) != 0) {
-        return -1;
+    } else {
+        (void)snprintf(line, sizeof line, "If the server were lost now: what came after %s, %s.",
+                       moment, ago);
+        if (command_wrap(out, 0, line, e) != 0)
+            return -1;
     }
     if (!s->has_server)
         return buf_fmt(out, e, "(%s, so WAL that is not archived yet does not count here.)\n",
