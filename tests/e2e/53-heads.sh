@@ -44,7 +44,7 @@ cp -a "$SCRATCH/old" "$(w_repo s)"
 exits 1 'an old state is a problem for list' w_list
 like "$OUT" '^  ROLLED BACK' 'it says so'
 exits 1 'and for window' walden window --offline --config "$SCRATCH/reader.conf"
-like "$OUT" 'this host has seen record 2 of writer .*, but the newest one that the repository shows is 1' \
+like "$(tr -s " \n" " " <<<"$OUT")" 'this host has seen record 2 of writer .*, but the newest one that the repository shows is 1' \
     'with what it has seen'
 exits 4 'restore refuses it' w_plan
 like "$ERR" 'accept-older' 'and names the way out'
@@ -53,7 +53,7 @@ like "$ERR" 'older state' 'with a warning'
 is "$(cut -d' ' -f2 "$SCRATCH/state/heads")" 2 'the host still remembers the newer one'
 rm "$(w_repo s)"/main/*/backup/*
 exits 1 'without any record, too' w_list
-like "$OUT" 'shows none of that writer' 'it says so'
+like "$(tr -s " \n" " " <<<"$OUT")" 'shows none of that writer' 'it says so'
 
 rm -rf "$(w_repo s)"
 mv "$SCRATCH/new" "$(w_repo s)"
@@ -63,6 +63,6 @@ echo "$(printf '0%.0s' {1..32}) 9 $(printf '0%.0s' {1..64}) other/42" >>"$SCRATC
 ok "another lineage's head does no harm" w_plan
 echo 'rubbish' >>"$SCRATCH/state/heads"
 exits 1 'a damaged file of heads is a problem' w_list
-like "$OUT" 'state/heads' 'which is named'
+like "$(tr -s " \n" " " <<<"$OUT")" 'state/heads' 'which is named'
 pg_stop s
 done_testing
