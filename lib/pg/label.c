@@ -158,6 +158,16 @@ int label_parse(const char *text, size_t n, struct label *out, struct err *e)
     return 0;
 }
 
+/* Where the line begins that ends, with its newline, at `end`. */
+static const char *line_before(const char *text, const char *end)
+{
+    const char *p = end - 1;
+
+    while (p > text && p[-1] != '\n')
+        p--;
+    return p;
+}
+
 int label_check_note(const char *text, size_t n, lsn_t *start,
                      char start_file[WALNAME_SEGMENT_LEN + 1], struct err *e)
 {
@@ -170,9 +180,11 @@ int label_check_note(const char *text, size_t n, lsn_t *start,
 
     if (newline == NULL || text[n - 1] != '\n' || memchr(text, '\0', n) != NULL)
         return err_set(e, ERR_DAMAGED, "the backup's note is cut off, or not text");
-    for (last = text + n - 1; last > text && last[-1] != '\n'; last--)
-        ;
-    if (strncmp(last, stop, strlen(stop)) != 0)
+    /* An increment's goes on after that line, and a later version's may. */
+    last = line_before(text, text + n);
+    while (last > text && strncmp(last, stop, strlen(stop)) != 0)
+        last = line_before(text, last);
+    if (last == text)
         return err_set(e, ERR_DAMAGED, "the backup's note does not end as one does");
     len = (size_t)(newline - text);
     if (len < sizeof line) {

@@ -38,9 +38,10 @@ struct label {
 int label_parse(const char *text, size_t n, struct label *out, struct err *e)
     __attribute__((warn_unused_result));
 
-/* For who only keeps a .backup file (n > 0): it is whole, by its last line, and its first line says
- * where the backup began.  What a backup's name says in between is not judged: whoever may take a
- * backup could stop the archiver with it.  0; -1 with ERR_DAMAGED. */
+/* For who only keeps a .backup file (n > 0): it is whole, with the line that says on which timeline
+ * the backup ended, and its first line says where it began.  What a backup's name says in between
+ * is not judged: whoever may take a backup could stop the archiver with it.  0; -1 with
+ * ERR_DAMAGED. */
 int label_check_note(const char *text, size_t n, lsn_t *start,
                      char start_file[WALNAME_SEGMENT_LEN + 1], struct err *e)
     __attribute__((warn_unused_result));

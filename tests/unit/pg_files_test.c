@@ -95,6 +95,8 @@ static void test_note(void)
     OK(note(NOTE("nightly")) == 0, "a note to be kept");
     OK(note(NOTE("a\nSTART TIMELINE: 7\nSTART WAL LOCATION: 0/5 (file x)")) == 0,
        "whatever the backup is called");
+    OK(note(NOTE("x") "INCREMENTAL FROM LSN: 0/1000028\nINCREMENTAL FROM TLI: 1\n") == 0,
+       "of an increment");
     OK(note(NOTE("x") "STOP") == -1 && note("STOP TIMELINE: 3\n") == -1 && note("\n") == -1 &&
            note("x" NOTE("x")) == -1,
        "refused: no begin, no end");
