@@ -6,6 +6,7 @@
 #
 # also: dev
 # timeout: 120
+# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh
