@@ -85,7 +85,8 @@ exits() {
     if [ "$RC" -ge "${want%-*}" ] && [ "$RC" -le "${want#*-}" ]; then
         pass "$what"
     else
-        fail "$what" "exit status $RC, expected $want: $*"$'\n'"$OUT"$'\n'"$ERR"
+        # What it complained of first; of the rest the end tells most.
+        fail "$what" "exit status $RC, expected $want: $*"$'\n'"$ERR"$'\n'"$(tail -n 15 <<<"$OUT")"
     fi
 }
 
