@@ -4,7 +4,6 @@
 # What the machine would do is answered here: sudo, systemctl and chown; docker, ssh and scp stand for
 # a container and a host that are not there (their commands run here instead).
 #
-# when: full
 # timeout: 900
 # shellcheck disable=SC2034 # read by lib.sh
 TEST_FSYNC=on

@@ -3,6 +3,7 @@
 # README.md, and nobody edits a file: postgresql.conf, pg_hba.conf and all others that were there
 # before keep every byte, but for the one that ALTER SYSTEM writes.  The backup is restored, with what
 # was written after it.
+# when: quick
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 

@@ -4,7 +4,6 @@
 # a server does of its own accord (its statistics, its own WAL position); and a client that works on it
 # all the time sees no error.
 #
-# when: full
 # timeout: 600
 # alone
 # shellcheck source=tests/lib.sh

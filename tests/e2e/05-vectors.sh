@@ -1,6 +1,7 @@
 #!/bin/bash
 # Goal: what an older version wrote stays readable: every golden file of every format version is
 # listed, verified and delivered, byte for byte, plain and sealed.
+# when: quick
 # also: dev
 # also: cross
 # shellcheck source=tests/lib.sh

@@ -3,6 +3,7 @@
 # a repository, without /etc, /proc, /dev, a home or a shell, as the users that the postgres images
 # use (999 and 70, of whom no passwd file knows), they archive, fetch, list, back up, restore.
 #
+# when: quick
 # needs: root
 # also: cross
 # shellcheck source=tests/lib.sh

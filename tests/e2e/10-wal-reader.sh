@@ -2,7 +2,6 @@
 # The WAL reader against PostgreSQL's own: on WAL of real workloads, with several segment sizes and
 # wal_levels, it must see the same records and the same commits as pg_waldump and pg_walinspect of
 # the same major, join every segment with its neighbour, and find the accidents that were staged.
-# when: full
 . "$(dirname "$0")/../lib.sh"
 
 WALSUM=$SCRATCH/walsum

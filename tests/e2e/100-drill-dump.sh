@@ -4,7 +4,6 @@
 # nothing else, whatever kills it.  No password is ever on a command line.
 #
 # timeout: 300
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -4,7 +4,6 @@
 # taken are compared at that very moment; the newest moment, any moment, or the one before a drop.
 #
 # timeout: 300
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

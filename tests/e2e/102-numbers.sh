@@ -3,7 +3,6 @@
 # records: whoever publishes holds the lineage's lock, and waits for it.
 #
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

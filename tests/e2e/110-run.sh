@@ -4,7 +4,6 @@
 # lines, takes a changed configuration, and two of them never work at once.
 # also: dev
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -1,7 +1,6 @@
 #!/bin/bash
 # Goal: the systemd units, timers and cron lines that come with Walden are right for the programs that
 # come with them: systemd takes them, and every command line in them is one.
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 

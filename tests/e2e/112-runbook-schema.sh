@@ -4,7 +4,6 @@
 # in-place restore between stopping and starting the application, the rehearsal repeatable, its
 # evidence the same lines.
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

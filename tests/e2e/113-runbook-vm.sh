@@ -3,7 +3,6 @@
 # `docker compose exec -T`, seven kept and none lost to failures, one before each migration that can
 # stop it, a rehearsal of the restore with counts before and after, the restore itself, and health.
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

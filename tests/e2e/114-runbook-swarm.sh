@@ -4,7 +4,6 @@
 # carried off-site, freshness after 26 hours, the monthly drill, restore on this host and on a new one,
 # and the troubles of its last chapter.
 # timeout: 300
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -3,7 +3,6 @@
 # thirty off-site, encryption, the restore between stopping and starting the application, roles and
 # row security, and the drill after every restore, whose block goes into the decision log.
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -3,7 +3,6 @@
 # /proc is looked at all the time while dump, undump, drill and the scheduler's jobs run, through a runner
 # and without one.
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -2,7 +2,6 @@
 # Goal: what make install and the packages are made of: the manual page of every program and command, a
 # completion for bash that knows every option (and nothing else), and a configuration in which every
 # setting is explained and none is set.
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 

@@ -2,7 +2,6 @@
 # Goal: the packages hold what make install would install, are the same bytes whoever makes them, start
 # nothing, and leave configuration, keys and repository alone when they are installed, upgraded, removed
 # and purged.  dpkg works on a folder here; 122-package-debian.sh does it in a real Debian.
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/package-env.sh

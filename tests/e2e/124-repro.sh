@@ -1,7 +1,6 @@
 #!/bin/bash
 # Goal: the same sources give the same bytes in every folder: the hook is built in two copies of the tree,
 # with the libraries that are there, and is the one that make built.  125-repro-long.sh builds all of it.
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 

@@ -8,7 +8,6 @@
 # server is one of ours in a root like the image's, started as the image's entrypoint does it.
 #
 # needs: root
-# when: full
 # shellcheck disable=SC2034 # read by lib.sh
 TEST_ROOT=1
 # shellcheck source=tests/lib.sh

@@ -8,7 +8,6 @@
 #
 # needs: root
 # also: cross
-# when: full
 # shellcheck disable=SC2034 # read by lib.sh
 TEST_ROOT=1 TEST_FSYNC=on
 if [ -z "${PI_NAMESPACE-}" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then

@@ -6,7 +6,6 @@
 # Root, because programs that hold keys let nobody else look at them.
 # needs: root
 # also: cross
-# when: full
 # shellcheck disable=SC2034 # read by lib.sh
 TEST_ROOT=1
 # shellcheck source=tests/lib.sh

@@ -4,7 +4,6 @@
 # refused before a byte has left, with the reason and the way out; sockets and loopback work, and so
 # does whoever says sslmode=disable.
 # also: cross
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -5,7 +5,6 @@
 # with a 32-bit server.
 # only: cross
 # timeout: 600
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -2,7 +2,6 @@
 # Goal: the tables that only the start of a program writes (RELRO) are read-only when it works, which
 # nobody does for a static program but itself.
 # also: dev
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 

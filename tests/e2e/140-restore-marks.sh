@@ -3,7 +3,6 @@
 # has run on since is refused like any other directory that is not empty, --delta asks as ever, and a
 # backup of such a copy, which holds the mark, is restored like any other.
 # timeout: 300
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -4,7 +4,6 @@
 # never offered to an archive (the backup does).  A backup of a copy that was opened elsewhere does not
 # become the way that a restore goes by itself.
 # timeout: 300
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -6,7 +6,6 @@
 #
 # needs: root
 # timeout: 300
-# when: full
 # shellcheck source=tests/lib.sh
 # Debian's places are made anew for this process and its children alone.
 if [ -x /usr/bin/pg_createcluster ] && [ -z "${ELSEWHERE-}" ] && unshare -m --propagation private true; then

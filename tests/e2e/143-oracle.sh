@@ -3,7 +3,6 @@
 # inclusive or exclusive, the restored copy holds exactly the rows that an oracle kept outside says were
 # committed then: after a promotion, a restore that went on as the primary, and a branch that was given up.
 # timeout: 400
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

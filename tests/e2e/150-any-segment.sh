@@ -2,7 +2,6 @@
 # Goal: whichever segment on the way is deleted, window, check, list and verify exit 1 and name it, and a
 # target behind it is refused in less than a second, with its name, before a byte is copied.
 # timeout: 400
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

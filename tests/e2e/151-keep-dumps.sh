@@ -3,7 +3,6 @@
 # lease were made in another lineage of the cluster; a dump that verify found damaged pushes no sound one
 # out; a pin that cannot be read stops expire and can be removed.
 # timeout: 400
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -4,7 +4,6 @@
 # -o; nothing else is left, and nothing in the repository belongs to root.
 # needs: root
 # timeout: 500
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

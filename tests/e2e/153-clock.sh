@@ -3,7 +3,6 @@
 # `walden expire` removes nothing: it names what is in doubt and the command that accepts the clock, which
 # then decides; by clocks that agree the same rule removes the same without being asked.
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -3,7 +3,6 @@
 # the one at which a gap ends, are restored with exactly the rows that had been committed; moments in the gap
 # are refused.
 # timeout: 400
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

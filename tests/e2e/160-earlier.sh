@@ -5,7 +5,6 @@
 # from it, and a recovery along it finds its rows.
 #
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

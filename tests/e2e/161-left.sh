@@ -4,7 +4,6 @@
 # and nobody is told that something is; but a segment that is broken elsewhere still is.
 #
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

@@ -4,9 +4,9 @@
 # record cannot be written.  check is red until what was dropped does no harm any more: a segment until
 # it is stored after all or a newer backup is there, a timeline's history until it is stored.
 #
+# when: quick
 # also: dev
 # timeout: 120
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

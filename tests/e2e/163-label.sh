@@ -3,7 +3,6 @@
 # archives.  No label stops the archiver, and the note comes back as it was.
 #
 # timeout: 200
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

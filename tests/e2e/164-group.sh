@@ -3,7 +3,6 @@
 # read (initdb -g) the group may read it; elsewhere nobody but the owner.
 #
 # timeout: 120
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

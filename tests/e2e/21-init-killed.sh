@@ -2,7 +2,6 @@
 # Goal: walden init is killed at each of its calls that change something, one call a round, and the
 # same command, run again, completes it; a third run finds nothing left to do.  Once for a new sealed
 # repository, once while encryption is switched on in one that holds plain objects.
-# when: full
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 

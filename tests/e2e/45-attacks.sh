@@ -5,6 +5,7 @@
 # whoever restores, names that would act on a terminal, text files of any form.  Nothing forged comes
 # out, nothing hangs, nothing is acknowledged that cannot be fetched.
 #
+# when: quick
 # also: dev
 # also: cross
 # timeout: 300

@@ -3,6 +3,7 @@
 # stands in the way later, and the message says what happened and what to do.  Odd paths, masks,
 # zones and closed descriptors are no mistakes and just work.
 #
+# when: quick
 # also: dev
 # also: cross
 # timeout: 400

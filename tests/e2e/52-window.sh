@@ -3,6 +3,7 @@
 # planned, times in a gap are refused; each segment that is taken away in turn is named by window,
 # list, verify and restore, whether it leaves a hole or was the first or the last; so is a base backup.
 # Whatever becomes of the index, all commands say the same.
+# when: quick
 # also: dev
 # timeout: 900
 # shellcheck source=tests/lib.sh

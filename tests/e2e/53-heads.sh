@@ -1,6 +1,7 @@
 #!/bin/bash
 # Goal: an old state of the repository that is put back is noticed: restore refuses it unless told to go
 # on, list and window report it, and a host that has never seen the repository says so and remembers.
+# when: quick
 # timeout: 300
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -3,6 +3,7 @@
 # TCP with a password that only .pgpass knows, is whole and recovers to exactly the rows that were
 # committed; rows of chosen tables are counted with it, by a role that may, and shown by walden list;
 # what cannot be counted is told and costs nothing else.
+# when: quick
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

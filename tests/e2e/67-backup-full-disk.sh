@@ -2,6 +2,7 @@
 # Goal: a repository that is full, at whatever point of the backup, is said in one line; nothing of the
 # backup is visible, earlier backups are untouched, and once there is room the next backup is whole.  The same with the directory of temporary files.
 #
+# when: quick
 # needs: root
 # timeout: 300
 # shellcheck source=tests/lib.sh

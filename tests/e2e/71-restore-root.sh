@@ -3,6 +3,7 @@
 # --owner's, the server is run as that user, and where nobody can tell whose they should be root is
 # refused before anything is made.
 #
+# when: quick
 # needs: root
 # also: cross
 # timeout: 300

@@ -3,6 +3,7 @@
 # find says that it cannot tell, and shows no name; with WAL missing or damaged it says so and exits 1,
 # and a moment behind it has no command but a reason.
 #
+# when: quick
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

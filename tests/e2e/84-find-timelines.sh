@@ -2,6 +2,7 @@
 # Goal: after a restore to an earlier moment has opened a new timeline, find tells what happened on both
 # branches, each once, and the commands go back along the right one.
 #
+# when: quick
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

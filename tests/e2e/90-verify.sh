@@ -3,6 +3,7 @@
 # them and no part finds what is in another; an interrupted run is gone on with; several threads find
 # what one finds; what is on record survives neither forgery nor more than 64 runs; nothing is ever
 # deleted.
+# when: quick
 # also: dev
 # timeout: 600
 # shellcheck source=tests/lib.sh

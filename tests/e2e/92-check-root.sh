@@ -1,6 +1,7 @@
 #!/bin/bash
 # Goal: `walden check` warns while there is time: a repository's disk and a pg_wal that fill up are red
 # before they are full, with the time that is left.
+# when: quick
 # needs: root
 # shellcheck disable=SC2034 # read by lib.sh
 TEST_ROOT=1

@@ -2,6 +2,7 @@
 # Goal: run as root, `walden doctor` looks with the eyes of the server's user: it runs the server's own
 # archive_command as him, leaves nothing that belongs to root, and names the owner and mode that stand
 # in his way.
+# when: quick
 # needs: root
 # shellcheck disable=SC2034 # read by lib.sh
 TEST_ROOT=1

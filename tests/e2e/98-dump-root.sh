@@ -1,6 +1,7 @@
 #!/bin/bash
 # Goal: a repository that is full when a dump is written, or has no room at all, gets a clear error and no
 # half dump, and keeps the last good one.
+# when: quick
 # needs: root
 # timeout: 200
 TEST_ROOT=1

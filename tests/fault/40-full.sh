@@ -2,6 +2,7 @@
 # A repository that is full at every size on the way, has no inodes, may not be written, or has a
 # limit: walden-archive says so (1 to 125), leaves nothing that keeps the disk full, and succeeds as
 # soon as there is room.  A full disk at DEST never looks like the end of WAL.
+# when: quick
 # needs: root
 # timeout: 600
 . "$(dirname "$0")/../lib.sh"

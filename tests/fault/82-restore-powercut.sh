@@ -6,7 +6,6 @@
 # (--delta), which stays as it was or is on its way.  Killed without a power cut: the same.
 # needs: root
 # timeout: 900
-# when: full
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/fault/common.bash"
 . "$ROOT/tests/fault/loop.bash"

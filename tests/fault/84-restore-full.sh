@@ -4,7 +4,6 @@
 # room the same command completes it.
 # needs: root
 # timeout: 600
-# when: full
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/fault/common.bash"
 . "$ROOT/tests/fault/loop.bash"

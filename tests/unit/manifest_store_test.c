@@ -2,6 +2,8 @@
  * Goal: a manifest gives back exactly what was written, in whatever pieces it is read; what is
  * damaged, forged or out of bounds is refused; the chain of heads notices a rollback; lists of
  * pages in use never leave out a page.
+ *
+ * when: full
  */
 #include "tap.h"
 

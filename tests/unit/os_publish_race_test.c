@@ -3,6 +3,8 @@
  * each name there is exactly one winner, and the file is the winner's and whole.
  *
  * WALDEN_LONG=1 in the environment runs ten times as many rounds.
+ *
+ * when: full
  */
 #include <errno.h>
 #include <sched.h>

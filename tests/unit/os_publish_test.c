@@ -1,6 +1,8 @@
 /*
  * Publishing: every call of the sequence failing once or for good, lost answers, fallbacks, short
  * writes, stale temps and made directories.  Races between processes: os_publish_race_test.c.
+ *
+ * when: full
  */
 #include <dirent.h>
 #include <errno.h>

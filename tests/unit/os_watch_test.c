@@ -1,6 +1,8 @@
 /*
  * The deadline runner: results, deadlines with children that sleep, are stopped or ignore signals,
  * crashes, signals to the parent, and a parent that is killed.
+ *
+ * when: full
  */
 #include <errno.h>
 #include <signal.h>

@@ -2,6 +2,8 @@
  * Goal: backups of a cluster that changes at random come back byte for byte, whatever was reused,
  * expired, compacted, removed, lost or damaged in between; what did not change is not stored
  * again; what is damaged is stored afresh; scattered files do not stay scattered.
+ *
+ * when: full
  */
 #include "tap.h"
 

@@ -3,6 +3,8 @@
  * modes, tablespaces (also elsewhere), empty directories, texts, with pg_control last; a second run
  * over a half-done or changed copy writes only what differs and removes what does not belong; a
  * damaged pack or manifest, and hostile names, are refused; nothing is written outside.
+ *
+ * when: full
  */
 #include "tap.h"
 

@@ -2,6 +2,8 @@
  * Goal: verify_backups says of a backup that it cannot be restored exactly when a restore of it
  * fails: whatever byte is changed, cut off or taken away of packs, compacted ones among them, with
  * the secret key and without.
+ *
+ * when: full
  */
 #include "tap.h"
 
