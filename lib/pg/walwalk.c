@@ -24,6 +24,8 @@ int walwalk_init(struct walwalk *w, const struct walname *name, uint32_t segsize
     w->segsize = segsize;
     w->state = WALWALK_RECORDS;
     w->partial = name->kind == WALNAME_PARTIAL;
+    w->cuts = false;
+    w->later = false;
     w->knows_prev = false;
     w->suspect = false;
     w->prev = 0;
@@ -81,8 +83,10 @@ static bool check_prev(struct walwalk *w, lsn_t lsn, lsn_t prev)
     return w->state == WALWALK_RECORDS;
 }
 
-/* A whole record; p holds its first avail bytes and crc is what they and the rest add up to. */
-static void end_record(struct walwalk *w, const uint8_t *p, size_t avail, lsn_t lsn, uint32_t crc)
+/* A whole record; p holds its first avail bytes, it ends at `end` (page headers in it counted), and
+ * crc is what all of it adds up to. */
+static void end_record(struct walwalk *w, const uint8_t *p, size_t avail, lsn_t lsn, lsn_t end,
+                       uint32_t crc)
 {
     struct facts *f = &w->facts;
 
@@ -102,7 +106,8 @@ static void end_record(struct walwalk *w, const uint8_t *p, size_t avail, lsn_t 
         f->first_rec = lsn;
         f->first_prev = get_u64(p + 8);
     }
-    f->end = lsn + get_u32(p);
+    f->end = end;
+    w->behind = end;
     if (walevent_want(&w->event, p[17], p[16]) != 0 &&
         walevent_record(&w->event, p, avail, lsn) != 0)
         damage(w, FACTS_BAD_RECORD, lsn);
@@ -157,17 +162,18 @@ static void end_head(struct walwalk *w)
     w->head_kept = w->pending.kept;
 }
 
-static void end_pending(struct walwalk *w)
+static void end_pending(struct walwalk *w, lsn_t end)
 {
     struct walwalk_pending *d = &w->pending;
 
     d->active = false;
     if (d->foreign) {
         end_head(w);
+        w->behind = end;
         w->facts.flags |= FACTS_HEAD_ENDS;
         return;
     }
-    end_record(w, w->rec, d->kept, d->lsn, w->crc(d->crc, w->rec, 20));
+    end_record(w, w->rec, d->kept, d->lsn, end, w->crc(d->crc, w->rec, 20));
 }
 
 /* A record that starts at r and does not end within the `room` bytes of its page. */
@@ -213,7 +219,7 @@ static void walk_records(struct walwalk *w, const uint8_t *page, lsn_t addr, uin
         }
         if (!check_prev(w, lsn, get_u64(r + 8)))
             return;
-        end_record(w, r, tot, lsn, w->crc(w->crc(0, r + 24, tot - 24), r, 20));
+        end_record(w, r, tot, lsn, lsn + tot, w->crc(w->crc(0, r + 24, tot - 24), r, 20));
         pos = (pos + tot + 7) & ~UINT32_C(7);
     }
 }
@@ -275,7 +281,7 @@ static void continue_pending(struct walwalk *w, const struct walpage *h, const u
     }
     if (d->got < d->tot)
         return;
-    end_pending(w);
+    end_pending(w, h->addr + head + n);
     walk_records(w, page, h->addr, (head + n + 7) & ~UINT32_C(7));
 }
 
@@ -340,7 +346,7 @@ static int first_page(struct walwalk *w, const uint8_t *page, struct err *e)
     f->magic = h.magic;
     f->sysid = l.sysid;
     f->first_tli = f->last_tli = h.tli;
-    f->end = f->start;
+    f->end = w->behind = f->start;
     walevent_init(&w->event, w->v, f, w->meta);
 
     if ((h.info & w->v->page_overwrite) != 0)
@@ -381,20 +387,45 @@ static void bad_page(struct walwalk *w, const uint8_t *page, lsn_t addr)
         w->state = WALWALK_ENDED;
 }
 
+/* Is the SWITCH record proven, and what is behind it nobody's business? */
+static bool cuts_tail(const struct walwalk *w)
+{
+    return w->cuts && w->facts.damages == 0 && (w->facts.flags & FACTS_SWITCHED) != 0;
+}
+
+static uint64_t behind_last_record(const struct walwalk *w)
+{
+    return (w->behind - w->facts.start + 7) & ~UINT64_C(7);
+}
+
+uint64_t walwalk_kept(const struct walwalk *w)
+{
+    return cuts_tail(w) ? behind_last_record(w) : w->segsize;
+}
+
+uint64_t walwalk_sound(const struct walwalk *w)
+{
+    bool ends = w->state == WALWALK_QUIET || (w->facts.flags & FACTS_OPEN_END) != 0;
+
+    return ends && !w->later ? behind_last_record(w) : w->segsize;
+}
+
 static void next_page(struct walwalk *w, const uint8_t *page, lsn_t addr)
 {
     struct walpage h;
 
+    walpage_read(page, &h);
+    if ((w->state == WALWALK_QUIET || w->facts.damages > 0) && is_good_page(w, &h, addr))
+        w->later = true;
     if (w->state == WALWALK_QUIET)
         return;
     if (w->state == WALWALK_SWITCHED) {
-        if (!walpage_is_zero(page, WALPAGE_SIZE)) {
+        if (!cuts_tail(w) && !walpage_is_zero(page, WALPAGE_SIZE)) {
             damage(w, FACTS_AFTER_SWITCH, addr);
             w->state = WALWALK_QUIET;
         }
         return;
     }
-    walpage_read(page, &h);
     if (!is_good_page(w, &h, addr)) {
         bad_page(w, page, addr);
         return;
@@ -416,9 +447,9 @@ static void next_page(struct walwalk *w, const uint8_t *page, lsn_t addr)
 /* The zeros that belong to the page of the SWITCH record itself. */
 static void check_switch_page(struct walwalk *w, const uint8_t *page, lsn_t addr)
 {
-    uint32_t pos = (uint32_t)((w->facts.end - addr + 7) & ~UINT64_C(7));
+    uint32_t pos = (uint32_t)((w->behind - addr + 7) & ~UINT64_C(7));
 
-    if (pos < WALPAGE_SIZE && !walpage_is_zero(page + pos, WALPAGE_SIZE - pos)) {
+    if (!cuts_tail(w) && pos < WALPAGE_SIZE && !walpage_is_zero(page + pos, WALPAGE_SIZE - pos)) {
         damage(w, FACTS_AFTER_SWITCH, addr + pos);
         w->state = WALWALK_QUIET;
     }

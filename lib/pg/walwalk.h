@@ -8,9 +8,9 @@
  * useful.
  *
  * Not judged: the rest of a .partial behind its last good record (old pages, about to be reused).
- * Demanded: nothing but zeros behind a SWITCH record.  Accepted: pages of an older timeline at the
- * start of a new one, segments in which no record starts, records begun before or ended after the
- * segment; those are summarised as fragments that pg/join puts together.
+ * Demanded: nothing but zeros behind a SWITCH record, where it is not cut off.  Accepted: pages of
+ * an older timeline at the start of a new one, segments in which no record starts, records begun
+ * before or ended after the segment; those are summarised as fragments that pg/join puts together.
  *
  * The struct is big (see WALWALK_BYTES_MAX) and has no pointers of its own to free: embed it, or
  * allocate it once.  Nothing here allocates.
@@ -69,6 +69,9 @@ struct walwalk {
     uint32_t segsize;
     enum walwalk_state state;
     bool partial;
+    bool cuts;    /* set it after walwalk_init: what is behind a SWITCH is not judged but cut off */
+    bool later;   /* behind the first damage, or what ends a .partial, is a page of this segment */
+    lsn_t behind; /* the end of the last sound record, page headers in it counted */
     bool knows_prev;
     bool suspect; /* the last record was bad, so where it ends is not sure */
     lsn_t prev;   /* start of the last record */
@@ -105,6 +108,16 @@ int walwalk_init(struct walwalk *w, const struct walname *name, uint32_t segsize
  * says, after which the walker must be given up. */
 int walwalk_feed(struct walwalk *w, const uint8_t *p, size_t n, struct err *e)
     __attribute__((warn_unused_result));
+
+/* How much of the file, from its start, counts by what was fed; the rest is to be taken for zeros.
+ * Less than the segment size only with `cuts`, behind a SWITCH record in a segment without damage:
+ * a cascading standby is told of a switch before it has the zeros, and sends on to the next one
+ * what its recycled file holds there.  No server ever reads that. */
+uint64_t walwalk_kept(const struct walwalk *w);
+
+/* The same for a file that ends early: the end of its last record, when nothing of this segment can
+ * be behind it (only old pages); else the segment size. */
+uint64_t walwalk_sound(const struct walwalk *w);
 
 /* The end of the file.  Fills *out; -1 with ERR_REFUSED when the size is wrong. */
 int walwalk_finish(struct walwalk *w, struct wal_summary *out, struct err *e)

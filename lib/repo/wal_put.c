@@ -20,15 +20,28 @@ struct job {
     struct walname name;
     struct store_name object;
     uint64_t size;
+    uint64_t kept;  /* what is behind is taken for zeros: walwalk_kept */
+    uint64_t sound; /* what is behind is nobody's WAL: walwalk_sound */
     int fd;
     const char *text; /* the content, where there is no file */
 };
 
+/* Bytes of the file at `at`, without what does not count. */
+static void cut_tail(uint64_t kept, uint8_t *bytes, size_t len, uint64_t at)
+{
+    uint64_t from = kept > at ? kept - at : 0;
+
+    if (from < len)
+        memset(bytes + from, 0, len - (size_t)from);
+}
+
 static int read_at(const struct job *j, void *out, size_t len, uint64_t at, struct err *e)
 {
-    if (j->text == NULL)
-        return os_pread_exact(j->fd, out, len, at, j->path, e);
-    memcpy(out, j->text + at, len);
+    if (j->text != NULL)
+        memcpy(out, j->text + at, len);
+    else if (os_pread_exact(j->fd, out, len, at, j->path, e) != 0)
+        return -1;
+    cut_tail(j->kept, out, len, at);
     return 0;
 }
 
@@ -141,6 +154,7 @@ static int pass_segment(struct job *j, struct object_parts *parts, struct wal_pu
             return -1;
         if (walwalk_feed(&w->walk, w->io, take, e) != 0)
             return not_what_it_says(j, e);
+        cut_tail(walwalk_kept(&w->walk), w->io, take, j->size - left);
         if (object_writer_write(&w->writer, w->io, take, e) != 0)
             return -1;
         left -= take;
@@ -280,13 +294,15 @@ static int compare_write(struct sink *s, const uint8_t *bytes, size_t len, struc
     struct compare *c = (struct compare *)s;
     struct job *j = c->job;
 
-    while (len > 0 && !c->different) {
+    while (len > 0 && !c->different && c->at < j->sound) {
         size_t take = len < WAL_PUT_IO ? len : (size_t)WAL_PUT_IO;
 
         if (c->at + take > j->size) {
             c->different = true;
             break;
         }
+        if (take > j->sound - c->at)
+            take = (size_t)(j->sound - c->at);
         if (read_at(j, j->w->io, take, c->at, e) != 0)
             return -1;
         c->different = memcmp(j->w->io, bytes, take) != 0;
@@ -304,9 +320,10 @@ static const struct sink_ops compare_ops = {"compare", compare_write, sink_finis
 static int compare_rest(struct compare *c, struct err *e)
 {
     struct job *j = c->job;
+    uint64_t end = j->sound < j->size ? j->sound : j->size;
 
-    while (c->at < j->size && !c->different) {
-        uint64_t left = j->size - c->at;
+    while (c->at < end && !c->different) {
+        uint64_t left = end - c->at;
         size_t take = left < WAL_PUT_IO ? (size_t)left : (size_t)WAL_PUT_IO;
 
         if (read_at(j, j->w->io, take, c->at, e) != 0)
@@ -318,7 +335,38 @@ static int compare_rest(struct compare *c, struct err *e)
     return 0;
 }
 
-/* 1 the same, 0 not, -1.  Byte by byte. */
+/*
+ * What of the file counts.  Two servers may offer the same WAL with other bytes behind it: behind a
+ * SWITCH record, and behind the point where a timeline was left (a .partial, or the copy of a
+ * standby that follows another one), where each has what its recycled file held.
+ */
+static int find_tail(struct job *j, struct err *e)
+{
+    struct walwalk *walk = &j->w->walk;
+    struct wal_summary summary;
+
+    if (walwalk_init(walk, &j->name, j->r->lineage.segment_size, j->r->where.system_id, e) != 0)
+        return not_what_it_says(j, e);
+    walk->cuts = true;
+    for (uint64_t at = 0; at < j->size;) {
+        uint64_t left = j->size - at;
+        size_t take = left < WAL_PUT_IO ? (size_t)left : (size_t)WAL_PUT_IO;
+
+        if (read_at(j, j->w->io, take, at, e) != 0)
+            return -1;
+        if (walwalk_feed(walk, j->w->io, take, e) != 0)
+            return not_what_it_says(j, e);
+        at += take;
+    }
+    if (walwalk_finish(walk, &summary, e) != 0)
+        return not_what_it_says(j, e);
+    j->kept = walwalk_kept(walk);
+    j->sound = walwalk_sound(walk);
+    return 0;
+}
+
+/* 1 the same, 0 not, -1.  Byte by byte; where the file ends early, the stored copy may have more.
+ */
 static int same_content(struct job *j, struct object_reader *stored, struct err *e)
 {
     struct compare c = {.job = j};
@@ -365,14 +413,35 @@ static int same_digest(struct job *j, struct object_reader *stored, struct err *
     return memcmp(digest, stored->tail.plain_digest, sizeof digest) == 0;
 }
 
+static const char *why_different(const struct job *j, bool damaged)
+{
+    if (j->name.kind == WALNAME_PARTIAL)
+        return "The stored copy was not touched.  Another server left the timeline in this "
+               "segment, "
+               "too.  No recovery asks for a .partial: move the stored one out of the repository "
+               "and "
+               "keep it if its end matters; the server archives this one then.";
+    if (damaged)
+        return "The stored copy was not touched, but its WAL ends early or is damaged: a standby "
+               "may "
+               "have stored what it had.  Move it out of the repository, and the server archives "
+               "this one.";
+    return "The stored copy was not touched.  Two servers may archive into one cluster of the "
+           "repository, or a copy of a server was started: give each its own (\"walden init "
+           "--cluster NAME\").";
+}
+
 static int already_there(struct job *j, struct err *e)
 {
     struct object_want want = {
         .kind = j->object.kind, .name = j->object.name, .system_id = j->r->where.system_id};
     struct object_reader *stored = &j->w->reader;
     struct store_object o;
-    int rc = store_get(&j->r->store, &j->r->where, &j->object, &o, e);
+    int rc;
 
+    if (holds_wal(j) && find_tail(j, e) != 0)
+        return -1;
+    rc = store_get(&j->r->store, &j->r->where, &j->object, &o, e);
     if (rc != 0)
         return rc < 0 ? -1 : err_set(e, ERR_UNREACHABLE, "\"%s\" vanished", o.shown);
     rc = object_open(stored, &o.source, &j->r->trust, &want, e);
@@ -389,9 +458,7 @@ static int already_there(struct job *j, struct err *e)
     if (rc == 0) {
         (void)err_set(e, ERR_REFUSED, "\"%s\" is in the repository already, with other content",
                       o.shown);
-        (void)err_hint(e, "The stored copy was not touched.  Two servers may archive into one "
-                          "cluster of the repository, or a copy of a server was started: give each "
-                          "its own (\"walden init --cluster NAME\").");
+        (void)err_hint(e, "%s", why_different(j, stored->tail.damaged));
     } else if (e->code == ERR_DAMAGED) {
         (void)err_hint(e,
                        "The stored copy was not touched.  If \"walden verify\" finds it damaged, "
@@ -406,9 +473,12 @@ static int put(struct job *j, bool compress, struct wal_put_report *report, stru
     int rc;
 
     report->plain_size = j->size;
-    if (holds_wal(j) && walwalk_init(&j->w->walk, &j->name, j->r->lineage.segment_size,
-                                     j->r->where.system_id, e) != 0)
-        return not_what_it_says(j, e);
+    if (holds_wal(j)) {
+        if (walwalk_init(&j->w->walk, &j->name, j->r->lineage.segment_size, j->r->where.system_id,
+                         e) != 0)
+            return not_what_it_says(j, e);
+        j->w->walk.cuts = true;
+    }
     rc = store_has(&j->r->store, &j->r->where, &j->object, e);
     if (rc == STORE_ABSENT)
         rc = store_new(j, compress, report, e);
@@ -423,7 +493,8 @@ int wal_put(struct wal_put *w, struct repo *r, const char *path, bool compress,
             struct wal_put_report *report, struct err *e)
 {
     const char *slash = strrchr(path, '/');
-    struct job j = {.w = w, .r = r, .path = path, .fd = -1};
+    struct job j = {
+        .w = w, .r = r, .path = path, .kept = UINT64_MAX, .sound = UINT64_MAX, .fd = -1};
     int rc = -1;
 
     memset(report, 0, sizeof *report);
@@ -442,7 +513,14 @@ int wal_put_history(struct wal_put *w, struct repo *r, tli_t tli, const char *te
                     bool compress, struct wal_put_report *report, struct err *e)
 {
     char name[WALNAME_MAX];
-    struct job j = {.w = w, .r = r, .path = name, .size = len, .fd = -1, .text = text};
+    struct job j = {.w = w,
+                    .r = r,
+                    .path = name,
+                    .size = len,
+                    .kept = UINT64_MAX,
+                    .sound = UINT64_MAX,
+                    .fd = -1,
+                    .text = text};
 
     memset(report, 0, sizeof *report);
     w->put.sink.ops = NULL;

@@ -124,11 +124,11 @@ refusals() {
         flip_byte "$file" 5000 1
         echo "$file"
     )"
-    refuses 4 "${what}other content, in the zero tail" "$(
-        file=$(variant "$first" "$keep/$first")
-        flip_byte "$file" -1 1
-        echo "$file"
-    )"
+    file=$(variant "$first" "$keep/$first")
+    flip_byte "$file" -1 1
+    other=$(w_tree r)
+    ok "${what}the same WAL with something behind its switch" w_push r r "$file"
+    is "$(w_tree r)" "$other" "${what}nothing changed"
     refuses 4 "${what}the next segment under this name" "$(variant "$first" "$keep/$second")"
     refuses 4 "${what}an earlier one under a new name" "$(variant "$far" "$keep/$first")"
     refuses 4 "${what}all zero under a new name" "$(

@@ -164,6 +164,44 @@ static void damaged(struct maker *m, enum facts_damage reason, lsn_t lsn, const 
                    (unsigned long long)sum.facts.damage[i].lsn, (unsigned long long)lsn);
 }
 
+/* Walks as who cuts off what is behind a SWITCH; the number of damages, -1 for an error. */
+static int walk_cutting(const struct maker *m)
+{
+    struct walname n = {WALNAME_SEGMENT, m->tli, 0, MAKE_SEGNO, 0};
+
+    if (walwalk_init(&walk, &n, MAKE_SEG, MAKE_SYSID, &err) != 0)
+        return -1;
+    walk.cuts = true;
+    if (walwalk_feed(&walk, m->p, MAKE_SEG, &err) != 0 || walwalk_finish(&walk, &sum, &err) != 0)
+        return -1;
+    return (int)sum.facts.damages;
+}
+
+/* The header of a SWITCH record may be cut in two by the end of a page. */
+static void test_split_switch(size_t room)
+{
+    uint8_t filler[256] = {0};
+    struct maker m;
+    size_t left;
+
+    make_init(&m, 18);
+    while ((left = WALPAGE_SIZE - m.pos % WALPAGE_SIZE) > 400 + room)
+        (void)make_record(&m, WALRECORD_XLOG, 0x20, 0, filler, 70);
+    (void)make_record(&m, WALRECORD_XLOG, 0x20, 0, filler, 102);
+    left = WALPAGE_SIZE - m.pos % WALPAGE_SIZE;
+    (void)make_record(&m, WALRECORD_XLOG, 0x20, 0, filler, left - room - 26);
+    OK(WALPAGE_SIZE - m.pos % WALPAGE_SIZE == room, "%zu bytes are left of the page", room);
+    make_switch(&m);
+    OK(make_walk(&m, &walk, 0, 65536, false, &sum, &err) == 0 && sum.facts.damages == 0,
+       "a switch that begins there is sound");
+    OK(sum.facts.end == m.base + WALPAGE_SIZE + (room < 24 ? 24 - room + 24 : 24 - room),
+       "its end is told");
+    m.p[MAKE_SEG - 5] = 1;
+    OK(walk_cutting(&m) == 0 && walwalk_kept(&walk) == sum.facts.end - m.base,
+       "and what is behind it can be cut off");
+    make_fini(&m);
+}
+
 static void test_damage(void)
 {
     struct maker m;
@@ -224,6 +262,15 @@ static void test_damage(void)
     OK(make_walk(&m, &walk, 0, 65536, false, &sum, &err) == 0 && sum.facts.damages == 1 &&
            sum.facts.damage[0].reason == FACTS_AFTER_SWITCH,
        "damage: something behind the switch");
+    OK(walwalk_kept(&walk) == MAKE_SEG, "all of it counts");
+    OK(walk_cutting(&m) == 0, "none where that is cut off");
+    OK(walwalk_kept(&walk) == ((sum.facts.end + 7) & ~UINT64_C(7)) - m.base &&
+           walwalk_sound(&walk) == MAKE_SEG,
+       "from the end of the switch on");
+    p[20] ^= 1;
+    OK(walk_cutting(&m) == 2, "not behind a bad record");
+    OK(walwalk_kept(&walk) == MAKE_SEG, "then all of it counts");
+    p[20] ^= 1;
     m.p[MAKE_SEG - 5] = 0;
     make_fini(&m);
 }
@@ -238,6 +285,7 @@ static void test_ends_early(void)
     make_body(&m, &middle, &last);
     damaged(&m, FACTS_ENDS_EARLY, m.base + m.pos, "zeros instead of a record");
     OK((sum.facts.flags & FACTS_OPEN_END) != 0 && sum.facts.last_rec == last, "its end is told");
+    OK(walwalk_sound(&walk) == m.pos, "nothing is behind it");
     OK(make_walk(&m, &walk, 0, 65536, true, &sum, &err) == 0 && sum.facts.damages == 0 &&
            sum.facts.last_rec == last,
        "in a .partial that is no damage");
@@ -247,8 +295,17 @@ static void test_ends_early(void)
     OK(make_walk(&m, &walk, 0, 65536, true, &sum, &err) == 0 && sum.facts.damages == 0 &&
            sum.facts.last_rec == last,
        "nor are old pages behind it");
+    OK(walwalk_sound(&walk) == m.pos, "which are nobody's WAL");
     OK(make_walk(&m, &walk, 0, 65536, false, &sum, &err) == 0 && sum.facts.damages > 0,
        "in a whole segment they are");
+    OK(walwalk_sound(&walk) == m.pos, "and nobody's WAL, too");
+    /* A page of this segment, though: a disk lost what was before it. */
+    memcpy(m.p + 40 * WALPAGE_SIZE, m.p + 3 * WALPAGE_SIZE, WALPAGE_SIZE);
+    put_u64(m.p + 40 * WALPAGE_SIZE + 8, m.base + 40 * WALPAGE_SIZE);
+    for (int partial = 0; partial < 2; partial++)
+        OK(make_walk(&m, &walk, 0, 65536, partial, &sum, &err) == 0 &&
+               walwalk_sound(&walk) == MAKE_SEG,
+           "a page of this segment behind it: all of it counts");
     make_fini(&m);
 }
 
@@ -437,6 +494,8 @@ int main(void)
         test_plain(major);
     test_pieces();
     test_refusals();
+    for (size_t room = 8; room <= 24; room += 8)
+        test_split_switch(room);
     test_damage();
     test_ends_early();
     test_overwrite();
