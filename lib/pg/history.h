@@ -17,7 +17,7 @@
 #include "base/err.h"
 #include "pg/walname.h"
 
-enum { HISTORY_MAX = 1024, HISTORY_BYTES_MAX = 1 << 20 };
+enum { HISTORY_MAX = 10000, HISTORY_BYTES_MAX = 1 << 20 };
 
 struct history_entry {
     tli_t tli;

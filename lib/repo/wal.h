@@ -18,7 +18,7 @@
 #include "repo/repo.h"
 #include "repo/store.h"
 
-enum { WAL_BRANCHES_MAX = 4096, WAL_BRANCH_TAG = 60, WAL_BRANCH_BYTES = 12 };
+enum { WAL_BRANCHES_MAX = 10000, WAL_BRANCH_TAG = 60, WAL_BRANCH_BYTES = 12 };
 
 /* Takes apart a name that the server uses; `leaf` is borrowed by *object.  False: no WAL name. */
 bool wal_object_name(const char *leaf, struct walname *name, struct store_name *object);

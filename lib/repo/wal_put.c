@@ -98,6 +98,11 @@ static int check_size(const struct job *j, struct err *e)
             return 0;
         (void)err_set(e, ERR_REFUSED, "it has %llu bytes, but segments of this cluster have %u",
                       (unsigned long long)j->size, (unsigned)segment_size);
+        if (walname_is_segsize(j->size))
+            (void)err_hint(e,
+                           "Nothing was stored.  If pg_resetwal changed the segment size, the WAL "
+                           "does not go on from what is in the archive: give the server a cluster "
+                           "of its own (\"walden init --cluster NAME\") and take a base backup.");
     } else if (j->size > 0 && j->size <= WAL_PUT_TEXT_MAX) {
         return 0;
     } else {
@@ -258,7 +263,7 @@ static int store_new(struct job *j, bool compress, struct wal_put_report *report
     struct buf public_part;
     int rc = -1;
 
-    buf_init(&public_part, FRAME_TAIL_SMALL / 2);
+    buf_init(&public_part, FRAME_TAIL_SMALL - 4096);
     fill_head(j, &head);
     if (store_put_begin(&j->r->writer, &j->r->where, &j->object, &w->put, e) != 0 ||
         object_writer_begin(&w->writer, &head, compress, repo_seal(j->r), &w->put.sink, e) != 0)

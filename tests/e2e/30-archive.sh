@@ -147,6 +147,8 @@ refusals() {
             truncate -s "$size" "$file"
             echo "$file"
         )"
+        [ $size -ne 2097152 ] ||
+            like "$ERR" 'hint: .*pg_resetwal.*walden init --cluster' "${what}another segment size: what to do"
     done
     refuses 4 "${what}a history with other content" "$(
         file=$(variant 00000002.history "$keep/00000002.history")
