@@ -288,7 +288,7 @@ static int print_json(const struct survey *s, struct err *e)
 {
     struct json_out j;
     struct buf b;
-    int rc;
+    int rc = 0;
 
     buf_init(&b, SURVEY_TEXT_MAX);
     json_begin(&j, &b, survey_flush, NULL);
@@ -296,8 +296,8 @@ static int print_json(const struct survey *s, struct err *e)
     json_num(&j, "schema", SURVEY_SCHEMA);
     survey_json_repo(s, &j);
     json_array(&j, "backups");
-    for (size_t i = 0; i < s->lineages.n; i++)
-        survey_json_backups(&s->lineages.v[i], &j);
+    for (size_t i = 0; rc == 0 && i < s->lineages.n; i++)
+        rc = survey_json_backups(&s->lineages.v[i], &j, e);
     json_array_end(&j);
     json_array(&j, "dumps");
     for (size_t i = 0; i < s->lineages.n; i++)
@@ -319,7 +319,8 @@ static int print_json(const struct survey *s, struct err *e)
     json_array_end(&j);
     survey_json_problems(s, &j);
     json_object_end(&j);
-    rc = json_end(&j, e);
+    if (rc == 0)
+        rc = json_end(&j, e);
     buf_fini(&b);
     return rc;
 }

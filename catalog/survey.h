@@ -72,9 +72,9 @@ size_t survey_problems(const struct survey *s);
 /* "repository ..." and "cluster ...": lines of text. */
 int survey_show_repo(const struct survey *s, struct buf *out, struct err *e);
 int survey_show_lineage(const struct survey_lineage *l, struct buf *out, struct err *e);
-/* Its base backups, oldest first (survey_backups.c). */
+/* Its base backups, oldest first, behind those that cannot be read (survey_backups.c). */
 int survey_show_backups(const struct survey_lineage *l, struct buf *out, struct err *e);
-void survey_json_backups(const struct survey_lineage *l, struct json_out *j);
+int survey_json_backups(const struct survey_lineage *l, struct json_out *j, struct err *e);
 /* The dumps of its cluster, oldest first (survey_dumps.c). */
 int survey_show_dumps(const struct survey_lineage *l, struct buf *out, struct err *e);
 void survey_json_dumps(const struct survey_lineage *l, struct json_out *j);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "command.h"
 #include "repo/counts.h"
 #include "survey.h"
 
@@ -17,8 +18,87 @@ static void version_text(char out[VERSION_TEXT_MAX], uint32_t version)
 static const char *wal_text(const struct backup_item *b)
 {
     if (b->public.wal_inside)
-        return "its WAL is inside";
-    return b->restorable ? "its WAL is archived" : "it cannot be restored by itself, see below";
+        return "; its WAL is inside";
+    return b->restorable ? "; its WAL is archived" : "";
+}
+
+/* --- why one cannot be restored --- */
+
+static bool is_about(const struct problem *p, const char *label)
+{
+    return !problem_is_note(p) && p->kind != PROBLEM_RECIPIENT &&
+           strncmp(p->name, "backup/", 7) == 0 && strcmp(p->name + 7, label) == 0;
+}
+
+/* All that is known to be wrong with it, in one line. */
+static int reason_text(const struct survey_lineage *l, const char *label, struct buf *out,
+                       struct err *e)
+{
+    const struct problem_list *all = &l->scan.problems.list;
+    char what[PROBLEM_TEXT_MAX];
+    size_t before = out->len;
+
+    for (size_t i = 0; i < all->n; i++) {
+        if (!is_about(&all->v[i], label))
+            continue;
+        (void)text_visible(what, sizeof what, all->v[i].what, strlen(all->v[i].what));
+        if (buf_fmt(out, e, "%s%s", out->len == before ? "" : "; ", what) != 0)
+            return -1;
+    }
+    /* So many problems that this one is not among those that are kept. */
+    return out->len > before ? 0 : buf_str(out, "\"walden verify\" tells why", e);
+}
+
+static int show_reason(const struct survey_lineage *l, const char *label, struct buf *out,
+                       struct err *e)
+{
+    struct buf b;
+    int rc;
+
+    buf_init(&b, SURVEY_TEXT_MAX);
+    rc = buf_str(&b, "CANNOT BE RESTORED: ", e);
+    if (rc == 0)
+        rc = reason_text(l, label, &b, e);
+    if (rc == 0)
+        rc = command_wrap(out, 6, buf_text(&b), e);
+    buf_fini(&b);
+    return rc;
+}
+
+static int json_reason(const struct survey_lineage *l, const char *label, struct json_out *j,
+                       struct err *e)
+{
+    struct buf b;
+    int rc;
+
+    buf_init(&b, SURVEY_TEXT_MAX);
+    rc = reason_text(l, label, &b, e);
+    if (rc == 0)
+        json_str(j, "reason", buf_text(&b));
+    buf_fini(&b);
+    return rc;
+}
+
+/* A backup of which a problem alone tells: its manifest cannot be read.  *at goes through them;
+ * NULL behind the last. */
+static const char *next_unreadable(const struct survey_lineage *l, size_t *at)
+{
+    const struct problem_list *all = &l->scan.problems.list;
+
+    while (*at < all->n) {
+        const struct problem *p = &all->v[(*at)++];
+        const char *label = p->name + 7;
+        size_t k = 0;
+
+        if (strncmp(p->name, "backup/", 7) != 0 || !backup_list_is_label(label) ||
+            !is_about(p, label))
+            continue;
+        while (k < l->backups.items.n && strcmp(l->backups.items.v[k].label, label) != 0)
+            k++;
+        if (k == l->backups.items.n)
+            return label;
+    }
+    return NULL;
 }
 
 static int show_range(const struct manifest_public *p, struct buf *out, struct err *e)
@@ -29,9 +109,9 @@ static int show_range(const struct manifest_public *p, struct buf *out, struct e
     text_lsn(start, p->start_lsn);
     text_lsn(stop, p->stop_lsn);
     if (p->start_timeline == p->stop_timeline)
-        return buf_fmt(out, e, "      WAL      %s to %s on timeline %u; ", start, stop,
+        return buf_fmt(out, e, "      WAL      %s to %s on timeline %u", start, stop,
                        (unsigned)p->start_timeline);
-    return buf_fmt(out, e, "      WAL      %s on timeline %u to %s on timeline %u; ", start,
+    return buf_fmt(out, e, "      WAL      %s on timeline %u to %s on timeline %u", start,
                    (unsigned)p->start_timeline, stop, (unsigned)p->stop_timeline);
 }
 
@@ -83,10 +163,19 @@ static int show_counts(const struct backup_item *b, struct buf *out, struct err 
 
 int survey_show_backups(const struct survey_lineage *l, struct buf *out, struct err *e)
 {
-    for (size_t i = 0; i < l->backups.items.n; i++)
-        if (show_backup(&l->backups.items.v[i], out, e) != 0 ||
-            show_counts(&l->backups.items.v[i], out, e) != 0)
+    const char *label;
+    size_t at = 0;
+
+    while ((label = next_unreadable(l, &at)) != NULL)
+        if (buf_fmt(out, e, "  backup %s\n", label) != 0 || show_reason(l, label, out, e) != 0)
             return -1;
+    for (size_t i = 0; i < l->backups.items.n; i++) {
+        const struct backup_item *b = &l->backups.items.v[i];
+
+        if (show_backup(b, out, e) != 0 || show_counts(b, out, e) != 0 ||
+            (!b->restorable && show_reason(l, b->label, out, e) != 0))
+            return -1;
+    }
     return 0;
 }
 
@@ -115,36 +204,64 @@ static void json_counts(const struct backup_item *b, struct json_out *j)
     json_array_end(j);
 }
 
-void survey_json_backups(const struct survey_lineage *l, struct json_out *j)
+static int json_backup(const struct survey_lineage *l, const struct backup_item *b,
+                       struct json_out *j, struct err *e)
 {
-    for (size_t i = 0; i < l->backups.items.n; i++) {
-        const struct backup_item *b = &l->backups.items.v[i];
-        const struct manifest_public *p = &b->public;
+    const struct manifest_public *p = &b->public;
+    int rc = 0;
 
-        json_object(j, NULL);
-        json_str(j, "cluster", l->cluster);
-        json_fmt(j, "system_id", "%llu", (unsigned long long)l->system_id);
-        json_str(j, "label", b->label);
-        if (p->tag[0] == '\0')
-            json_null(j, "tag");
-        else
-            json_str(j, "tag", p->tag);
-        survey_json_time(j, "start_time", p->start_time);
-        survey_json_time(j, "stop_time", p->stop_time);
-        json_num(j, "start_timeline", p->start_timeline);
-        survey_json_lsn(j, "start", p->start_lsn);
-        survey_json_lsn(j, "checkpoint", p->checkpoint_lsn);
-        json_num(j, "stop_timeline", p->stop_timeline);
-        survey_json_lsn(j, "stop", p->stop_lsn);
-        json_num(j, "server_version", p->server_version);
-        json_bool(j, "from_standby", p->from_standby);
-        json_bool(j, "data_checksums", p->data_checksums);
-        json_bool(j, "wal_inside", p->wal_inside);
-        json_num(j, "files", p->files);
-        json_num(j, "bytes", p->bytes);
-        json_num(j, "stored_bytes", p->stored);
-        json_bool(j, "restorable", b->restorable);
-        json_counts(b, j);
+    if (p->tag[0] == '\0')
+        json_null(j, "tag");
+    else
+        json_str(j, "tag", p->tag);
+    survey_json_time(j, "start_time", p->start_time);
+    survey_json_time(j, "stop_time", p->stop_time);
+    json_num(j, "start_timeline", p->start_timeline);
+    survey_json_lsn(j, "start", p->start_lsn);
+    survey_json_lsn(j, "checkpoint", p->checkpoint_lsn);
+    json_num(j, "stop_timeline", p->stop_timeline);
+    survey_json_lsn(j, "stop", p->stop_lsn);
+    json_num(j, "server_version", p->server_version);
+    json_bool(j, "from_standby", p->from_standby);
+    json_bool(j, "data_checksums", p->data_checksums);
+    json_bool(j, "wal_inside", p->wal_inside);
+    json_num(j, "files", p->files);
+    json_num(j, "bytes", p->bytes);
+    json_num(j, "stored_bytes", p->stored);
+    json_bool(j, "restorable", b->restorable);
+    if (b->restorable)
+        json_null(j, "reason");
+    else
+        rc = json_reason(l, b->label, j, e);
+    json_counts(b, j);
+    return rc;
+}
+
+static void json_begins(const struct survey_lineage *l, const char *label, struct json_out *j)
+{
+    json_object(j, NULL);
+    json_str(j, "cluster", l->cluster);
+    json_fmt(j, "system_id", "%llu", (unsigned long long)l->system_id);
+    json_str(j, "label", label);
+}
+
+int survey_json_backups(const struct survey_lineage *l, struct json_out *j, struct err *e)
+{
+    const char *label;
+    size_t at = 0;
+
+    while ((label = next_unreadable(l, &at)) != NULL) {
+        json_begins(l, label, j);
+        json_bool(j, "restorable", false);
+        if (json_reason(l, label, j, e) != 0)
+            return -1;
         json_object_end(j);
     }
+    for (size_t i = 0; i < l->backups.items.n; i++) {
+        json_begins(l, l->backups.items.v[i].label, j);
+        if (json_backup(l, &l->backups.items.v[i], j, e) != 0)
+            return -1;
+        json_object_end(j);
+    }
+    return 0;
 }

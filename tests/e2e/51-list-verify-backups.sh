@@ -97,6 +97,8 @@ test_list() {
     json w_list "$name"
     is "$JSON_RC" 1 "$what: and in JSON"
     is "$(query '[.backups[].restorable] | tostring')" '[false,true]' "$what: which one"
+    like "$(query '.backups[0].reason')" "segment $segment is missing" "$what: and why"
+    is "$(query '.backups[1].reason')" null "$what: for the other there is no reason"
     mend
 }
 
@@ -151,6 +153,8 @@ test_packs() {
     like "$OUT" "^  BACKUP backup/$FIRST$" "$what, pack removed: list names the backup"
     json w_list "$name"
     is "$(query '.backups[0].restorable')" false "$what, pack removed: in JSON"
+    like "$(query '.backups[0].reason')" 'packs that it needs (is|are) missing' \
+        "$what, pack removed: and why"
     mend
     spare "$pack"
     truncate -s $((size - 1000)) "$pack"
@@ -174,6 +178,11 @@ test_packs() {
     truncate -s $((size - 100)) "$manifest"
     exits 1 "$what, manifest cut short: list knows" w_list "$name"
     like "$OUT" "DAMAGED backup/$SECOND" "$what, manifest cut short: it is named"
+    like "$(flat "$OUT")" "^  backup $SECOND CANNOT BE RESTORED: .+" \
+        "$what, manifest cut short: it is among the backups, with the reason"
+    json w_list "$name"
+    is "$(query '.backups[] | select(.label == "'"$SECOND"'") | "\(.restorable) \(.reason | length > 10)"')" \
+        'false true' "$what, manifest cut short: in JSON"
     mend
     dir=$(dirname "$manifest")
     echo x >"$dir/README"
