@@ -15,7 +15,7 @@ int restore_open(struct restore *r, struct err *e)
     if (cmd_key_repo(&r->repo, r->s, REPO_READ, r->o->passphrase_file, e) != 0)
         return -1;
     r->has_repo = true;
-    if (inventory_read(&r->inventory, &r->repo, &r->scratch, e) != 0) {
+    if (inventory_read(&r->inventory, &r->repo, true, &r->scratch, e) != 0) {
         inventory_fini(&r->inventory);
         return -1;
     }

@@ -182,7 +182,7 @@ int survey_inventory(struct survey *s, const struct settings *settings, struct s
         return cannot_use(l, e);
     l->major = s->repo.lineage.major;
     l->segment_size = s->repo.lineage.segment_size;
-    if (inventory_read(v, &s->repo, &s->reader, e) != 0)
+    if (inventory_read(v, &s->repo, true, &s->reader, e) != 0)
         return -1;
     scan_fini(&l->scan);
     backup_list_fini(&l->backups);

@@ -377,7 +377,7 @@ int expire_look(struct expire *x, struct repo *repo, const struct expire_how *ho
         take_dumps(x, e) != 0)
         return -1;
     x->has_inventory = true;
-    if (inventory_read(&x->inventory, repo, scratch, e) != 0)
+    if (inventory_read(&x->inventory, repo, false, scratch, e) != 0)
         return -1;
     x->in.wal = &x->inventory.in;
     take_records(x);

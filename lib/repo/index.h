@@ -28,6 +28,7 @@
 #include "base/vec.h"
 #include "object/frame.h"
 #include "object/secret.h"
+#include "pg/walname.h"
 #include "repo/repo.h"
 
 enum {
@@ -160,9 +161,13 @@ int index_load(struct index *x, struct repo *r, struct err *e) __attribute__((wa
 void index_fini(struct index *x); /* accepts a zeroed struct */
 
 /* The entry of an object that the listing shows; NULL: it must be opened.  Marks the name as
- * seen. */
+ * seen.  stamp 0: the listing told the name alone, which stands for what was stored last. */
 const struct index_entry *index_find(struct index *x, enum object_kind kind, const char *name,
                                      uint64_t size, uint64_t stamp);
+
+/* The newest stamp of a segment in that directory (timeline and second field of the name); 0:
+ * nothing is known of it.  Changes nothing, so that threads may ask. */
+uint64_t index_newest(const struct index *x, tli_t tli, uint32_t group);
 
 /* Takes in an object that was opened and proven. */
 int index_add(struct index *x, const struct index_record *r, struct err *e)

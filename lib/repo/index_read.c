@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -252,10 +253,20 @@ const struct index_entry *index_find(struct index *x, enum object_kind kind, con
                                      uint64_t size, uint64_t stamp)
 {
     const struct index_entry *found = NULL;
+    const struct index_entry *newest = NULL;
     bool revoked = false;
     size_t len = strlen(name);
     size_t i = place(x, (uint8_t)kind, name, len);
 
+    for (size_t k = i;
+         stamp == 0 && k < x->entries.n && compare(&x->entries.v[k], (uint8_t)kind, name, len) == 0;
+         k++)
+        if (newest == NULL || x->entries.v[k].stamp > newest->stamp)
+            newest = &x->entries.v[k];
+    if (newest != NULL) {
+        stamp = newest->stamp;
+        size = newest->size;
+    }
     for (; i < x->entries.n && compare(&x->entries.v[i], (uint8_t)kind, name, len) == 0; i++) {
         struct index_entry *entry = &x->entries.v[i];
 
@@ -269,6 +280,34 @@ const struct index_entry *index_find(struct index *x, enum object_kind kind, con
     x->hint = i;
     x->revoked = revoked;
     return revoked ? NULL : found;
+}
+
+uint64_t index_newest(const struct index *x, tli_t tli, uint32_t group)
+{
+    enum { PREFIX = 16 };
+    char prefix[PREFIX + 1];
+    uint64_t newest = 0;
+    size_t low = 0;
+    size_t high = x->entries.n;
+
+    (void)snprintf(prefix, sizeof prefix, "%08X%08X", (unsigned)tli, (unsigned)group);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare(&x->entries.v[middle], KIND_SEGMENT, prefix, PREFIX) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < x->entries.n; low++) {
+        const struct index_entry *entry = &x->entries.v[low];
+
+        if (entry->kind != KIND_SEGMENT || entry->name_len < PREFIX ||
+            memcmp(entry->name, prefix, PREFIX) != 0)
+            break;
+        newest = entry->stamp > newest ? entry->stamp : newest;
+    }
+    return newest;
 }
 
 int index_add(struct index *x, const struct index_record *r, struct err *e)

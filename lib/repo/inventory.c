@@ -162,10 +162,10 @@ static int take_backups(struct inventory *v, struct repo *r, struct object_reade
 
 /* --- all --- */
 
-int inventory_read(struct inventory *v, struct repo *r, struct object_reader *scratch,
+int inventory_read(struct inventory *v, struct repo *r, bool quick, struct object_reader *scratch,
                    struct err *e)
 {
-    struct scan_how how = {.facts = take_segment, .arg = v};
+    struct scan_how how = {.quick = quick, .facts = take_segment, .arg = v};
 
     memset(v, 0, sizeof *v);
     plan_input_init(&v->in, r->lineage.segment_size);

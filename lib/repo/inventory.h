@@ -22,8 +22,8 @@ struct inventory {
 };
 
 /* Reads all of the current lineage.  r is open for reading; scratch is used for one object at a
- * time. */
-int inventory_read(struct inventory *v, struct repo *r, struct object_reader *scratch,
+ * time.  quick: see repo/scan. */
+int inventory_read(struct inventory *v, struct repo *r, bool quick, struct object_reader *scratch,
                    struct err *e) __attribute__((warn_unused_result));
 void inventory_fini(struct inventory *v); /* accepts a zeroed struct */
 

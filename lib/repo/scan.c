@@ -66,19 +66,30 @@ static bool is_chosen(const struct run *run, tli_t tli)
 
 /* --- names --- */
 
-/* The number of the entry of what was listed, counted from 1; 0: it must be opened. */
-static uint32_t known(struct run *run, const struct store_seen *seen, enum object_kind kind)
+/* The number of the entry of what was listed, counted from 1; 0: it must be opened.  *stored: its
+ * size. */
+static uint32_t known(struct run *run, const struct store_seen *seen, enum object_kind kind,
+                      uint64_t *stored)
 {
     const struct index_entry *entry =
         index_find(&run->index, kind, seen->name, seen->size, seen->stamp);
 
+    *stored = entry == NULL ? seen->size : entry->size;
     return entry == NULL ? 0 : (uint32_t)(entry - run->index.entries.v) + 1;
+}
+
+static uint64_t known_until(void *arg, uint32_t timeline, uint32_t group)
+{
+    const struct run *run = arg;
+
+    return index_newest(&run->index, timeline, group);
 }
 
 static int list_name(void *arg, const struct store_seen *seen, struct err *e)
 {
     struct run *run = arg;
     struct scan *s = run->scan;
+    struct scan_extra extra;
     struct walname n;
     uint64_t segno;
 
@@ -90,26 +101,21 @@ static int list_name(void *arg, const struct store_seen *seen, struct err *e)
     if (n.kind == WALNAME_SEGMENT) {
         struct coverage_row row = {.segno = segno,
                                    .tli = n.tli,
-                                   .stored = seen->size,
-                                   .known = known(run, seen, KIND_SEGMENT),
                                    .first_time = COVERAGE_NO_TIME,
                                    .last_time = COVERAGE_NO_TIME,
                                    .join = JOIN_FIRST};
 
+        row.known = known(run, seen, KIND_SEGMENT, &row.stored);
         return coverage_add(&s->cover, &row, e);
     }
-    return scan_extras_push(
-        &s->extras,
-        (struct scan_extra){
-            .segno = segno,
-            .tli = n.tli,
-            .offset = n.offset,
-            .stored = seen->size,
-            .last_time = COVERAGE_NO_TIME,
-            .known =
-                known(run, seen, n.kind == WALNAME_PARTIAL ? KIND_PARTIAL : KIND_BACKUP_HISTORY),
-            .partial = n.kind == WALNAME_PARTIAL},
-        e);
+    extra = (struct scan_extra){.segno = segno,
+                                .tli = n.tli,
+                                .offset = n.offset,
+                                .last_time = COVERAGE_NO_TIME,
+                                .partial = n.kind == WALNAME_PARTIAL};
+    extra.known =
+        known(run, seen, extra.partial ? KIND_PARTIAL : KIND_BACKUP_HISTORY, &extra.stored);
+    return scan_extras_push(&s->extras, extra, e);
 }
 
 static int list_timeline(void *arg, uint32_t timeline, struct err *e)
@@ -122,7 +128,7 @@ static int list_timeline(void *arg, uint32_t timeline, struct err *e)
     run->total += timeline > 1 ? 1 : 0;
     if (coverage_timeline(&run->scan->cover, timeline, e) == NULL)
         return -1;
-    return scan_list(run->repo, timeline, list_name, run, e);
+    return scan_list(run->repo, timeline, run->how->quick ? known_until : NULL, list_name, run, e);
 }
 
 static int stray(void *arg, enum store_stray what, const char *path, struct err *e)

@@ -1,11 +1,12 @@
 /*
  * scan: looks at everything that the WAL tree of a lineage holds.
  *
- * First all names are listed, with sizes and times.  What the index (repo/index) does not know as
- * it is there, is opened: two small reads, which prove header, trailer and signature and give the
- * facts (and a record for the index).  Neighbours are joined on the way (pg/join).  What is wrong
- * with one object is a problem, not an error: the scan goes on.  What was there once and is not any
- * more, is one, too.  No object is changed, and no secret key is needed.
+ * First all names are listed, with sizes and times (with `quick` not of each: FORMAT.md 10.1). What
+ * the index (repo/index) does not know as it is there, is opened: two small reads, which prove
+ * header, trailer and signature and give the facts (and a record for the index).  Neighbours are
+ * joined on the way (pg/join).  What is wrong with one object is a problem, not an error: the scan
+ * goes on.  What was there once and is not any more, is one, too.  No object is changed, and no
+ * secret key is needed.
  *
  * With `deep` every object is opened and read back as well (repo/verify), and neighbours are joined
  * with checksums, too, where the metadata can be read.
@@ -79,6 +80,8 @@ typedef int (*scan_facts_fn)(void *arg, const struct facts *f, struct err *e);
 
 struct scan_how {
     tli_t timeline;      /* look into this one only (0: all); the others are only listed */
+    bool quick;          /* where a directory shows no change since the index knew it, believe that
+                            nobody changed an object in its place */
     scan_facts_fn facts; /* may be NULL */
     scan_deep_fn deep;
     void *arg;

@@ -39,6 +39,8 @@ struct lister {
     struct repo *repo;
     uint32_t timeline;
     struct group_list groups;
+    scan_still_fn still; /* NULL: nothing is known */
+    void *still_arg;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t next; /* the group to be listed, */
@@ -69,12 +71,16 @@ static int add_name(void *arg, const struct store_seen *seen, struct err *e)
 static void fill(struct lister *l, size_t i)
 {
     struct slot *s = &l->slot[i % AHEAD];
+    uint64_t still = 0;
 
+    /* In the last one most recent trouble would be. */
+    if (l->still != NULL && i + 1 < l->groups.n)
+        still = l->still(l->still_arg, l->timeline, l->groups.v[i]);
     s->names.n = 0;
     buf_clear(&s->text);
     err_clear(&s->err);
     s->rc = store_each_wal_seen(&l->repo->store, &l->repo->where, l->timeline, l->groups.v[i],
-                                add_name, s, &s->err);
+                                still, add_name, s, &s->err);
 }
 
 static void *work(void *arg)
@@ -180,7 +186,8 @@ static int run(struct lister *l, store_seen_fn fn, void *arg, struct err *e)
     return rc;
 }
 
-int scan_list(struct repo *r, uint32_t timeline, store_seen_fn fn, void *arg, struct err *e)
+int scan_list(struct repo *r, uint32_t timeline, scan_still_fn still, store_seen_fn fn, void *arg,
+              struct err *e)
 {
     struct lister *l = calloc(1, sizeof *l);
     int rc;
@@ -189,6 +196,8 @@ int scan_list(struct repo *r, uint32_t timeline, store_seen_fn fn, void *arg, st
         return err_set(e, ERR_NOMEM, "no memory to list the archive");
     l->repo = r;
     l->timeline = timeline;
+    l->still = still;
+    l->still_arg = arg;
     group_list_init(&l->groups, GROUPS_MAX);
     (void)pthread_mutex_init(&l->lock, NULL);
     (void)pthread_cond_init(&l->changed, NULL);

@@ -349,12 +349,30 @@ int store_look(struct store *s, const struct store_lineage *l, const struct stor
     return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
 }
 
+/* After the listing: a change before it shows in the directory's own stamp.  (Its time of
+ * modification would do as well, but a copy of the tree may have the old one.)  Names are made and
+ * stamped one after the other, so the last of them may be a moment older than the directory. */
+static int is_still(int fd, uint64_t since, const char *path, bool *still, struct err *e)
+{
+    enum { A_MOMENT = 100000000 };
+    struct stat st;
+
+    *still = false;
+    if (since == 0)
+        return 0;
+    if (os_stat_fd(fd, &st, path, e) != 0)
+        return -1;
+    *still = stamp_of(&st) <= since + A_MOMENT;
+    return 0;
+}
+
 int store_each_wal_seen(struct store *s, const struct store_lineage *l, uint32_t timeline,
-                        uint32_t group, store_seen_fn fn, void *arg, struct err *e)
+                        uint32_t group, uint64_t still, store_seen_fn fn, void *arg, struct err *e)
 {
     struct os_names names = OS_NAMES_INIT;
     char path[STORE_PATH_MAX];
     size_t len = (size_t)lineage_dir(l, path);
+    bool names_do = false;
     int fd = -1;
     int rc;
 
@@ -365,12 +383,18 @@ int store_each_wal_seen(struct store *s, const struct store_lineage *l, uint32_t
         return 0;
     if (rc == 0)
         rc = os_dir_names(fd, &names, NAMES_MAX, path, e);
+    if (rc == 0)
+        rc = is_still(fd, still, path, &names_do, e);
     for (size_t i = 0; rc == 0 && i < names.n; i++) {
         struct store_seen seen = {.name = os_name_at(&names, i)};
         struct stat st;
 
         if (names.list[i].type == OS_TYPE_DIR || publish_is_temp(seen.name))
             continue;
+        if (names_do) {
+            rc = fn(arg, &seen, e);
+            continue;
+        }
         rc = os_dir_stat(fd, seen.name, &st, path, e);
         if (rc == 0) {
             seen.size = (uint64_t)st.st_size;

@@ -111,11 +111,13 @@ struct store_seen {
     const char *name;
     uint64_t size;
     uint64_t stamp; /* changes with the content unless somebody sees to it that it does not: the
-                       time of the last change, nanoseconds since 1970 */
+                       time of the last change, nanoseconds since 1970; 0: it was not looked at */
 };
 typedef int (*store_seen_fn)(void *arg, const struct store_seen *seen, struct err *e);
+/* still: where the place can tell that since this moment no name came, went or was replaced, names
+ * alone are told, which asks for nothing of each object.  0: all is wanted. */
 int store_each_wal_seen(struct store *s, const struct store_lineage *l, uint32_t timeline,
-                        uint32_t group, store_seen_fn fn, void *arg, struct err *e);
+                        uint32_t group, uint64_t still, store_seen_fn fn, void *arg, struct err *e);
 
 /* One object's size and stamp.  0, STORE_ABSENT, -1. */
 int store_look(struct store *s, const struct store_lineage *l, const struct store_name *n,
