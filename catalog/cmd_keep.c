@@ -347,7 +347,7 @@ static int keep(struct run *r, const char *label, struct err *e)
 
     pins_init(&r->pins, PINS_MAX);
     if (secret_start(e) != 0 ||
-        repo_open(&r->repo, r->s, label == NULL ? REPO_READ : REPO_WRITE, e) != 0)
+        repo_open(&r->repo, r->s, label == NULL ? REPO_READ : REPO_WRITE | REPO_COPY_TOO, e) != 0)
         return -1;
     rc = check(r, label, e);
     if (rc == 0 && label != NULL && r->o->release && pin_is_name(label)) {

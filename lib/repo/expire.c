@@ -192,8 +192,10 @@ static int condemn(struct removal *m, struct err *e)
 static int record(struct removal *m, struct err *e)
 {
     struct expire *x = m->x;
-    struct expire_writing how = {
-        .host = x->how->host, .state_dir = x->how->state_dir, .now = x->how->now};
+    struct expire_writing how = {.host = x->how->host,
+                                 .state_dir = x->how->state_dir,
+                                 .now = x->how->now,
+                                 .copy = x->repo->copy.there ? x->repo->copy.id : NULL};
     const struct plan_segments *all = &x->inventory.in.segments;
 
     if (all->n > 0) {

@@ -101,6 +101,11 @@ static int fill(const struct expired *r, struct place *at, const struct expire_w
          pack_item(part, EXPIRED_TAG_RUN, &item, e) != 0))
         goto out;
     buf_clear(&item);
+    if (how != NULL && how->copy != NULL &&
+        (buf_add(&item, how->copy, COPY_ID, e) != 0 ||
+         pack_item(part, EXPIRED_TAG_COPY, &item, e) != 0))
+        goto out;
+    buf_clear(&item);
     if (put_clock(r, at, &item, e) != 0 ||
         (item.len > 0 && pack_item(part, EXPIRED_TAG_CLOCK, &item, e) != 0))
         goto out;

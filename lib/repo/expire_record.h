@@ -11,7 +11,8 @@ struct expire_writing {
     const char *host;
     const char *state_dir; /* may be NULL */
     int64_t now;
-    tli_t wal_tli; /* newest acknowledged WAL */
+    const uint8_t *copy; /* id of the copy that it is written for; NULL: it is none */
+    tli_t wal_tli;       /* newest acknowledged WAL */
     lsn_t wal_lsn;
 };
 

@@ -204,6 +204,7 @@ int expired_decode(struct expired *x, const char *label, const uint8_t *part, si
 
 struct reading {
     struct expired *x;
+    struct expired *theirs; /* what the repository's records say, in a copy; else x */
     struct repo *repo;
     struct problems *problems;
     struct object_reader *scratch;
@@ -254,7 +255,9 @@ static int read_one(void *arg, const char *label, struct err *e)
     if (rc == 0) {
         const struct frame_tail *t = &g->scratch->tail;
 
-        rc = expired_decode(g->x, label, t->public_part, t->public_len, &why);
+        rc = expired_decode(expired_is_own(g->repo, t->public_part, t->public_len) ? g->x
+                                                                                   : g->theirs,
+                            label, t->public_part, t->public_len, &why);
         object_close(g->scratch);
     }
     store_release(&o);
@@ -288,7 +291,7 @@ static int read_condemned(void *arg, const char *label, struct err *e)
 int expired_read_condemned(struct expired *x, struct repo *r, struct object_reader *scratch,
                            struct err *e)
 {
-    struct reading g = {x, r, NULL, scratch};
+    struct reading g = {x, x, r, NULL, scratch};
 
     if (store_each_object(&r->store, &r->where, KIND_CONDEMNED, read_condemned, &g, e) != 0)
         return -1;
@@ -299,12 +302,18 @@ int expired_read_condemned(struct expired *x, struct repo *r, struct object_read
 int expired_read(struct expired *x, struct repo *r, struct problems *p,
                  struct object_reader *scratch, struct err *e)
 {
-    struct reading g = {x, r, p, scratch};
+    struct expired theirs;
+    struct reading g = {x, r->copy.there ? &theirs : x, r, p, scratch};
+    int rc;
 
-    if (store_each_object(&r->store, &r->where, KIND_EXPIRE, read_one, &g, e) != 0)
-        return -1;
+    expired_init(&theirs);
+    rc = store_each_object(&r->store, &r->where, KIND_EXPIRE, read_one, &g, e);
+    expired_finish(&theirs);
+    if (rc == 0 && r->copy.there)
+        rc = expired_explain(x, &theirs, r, e);
+    expired_fini(&theirs);
     expired_finish(x);
-    return 0;
+    return rc != 0 ? -1 : 0;
 }
 
 static int by_place(const void *a, const void *b)

@@ -26,6 +26,7 @@ enum {
     EXPIRED_TAG_CLOCK = 92,   /* i64: the clock that was accepted; text: `kind name time` */
     EXPIRED_TAG_LAST = 96,    /* the newest record of a writer that was removed */
     EXPIRED_TAG_RUN = 97,     /* i64: the clock of the run; its host */
+    EXPIRED_TAG_COPY = 99,    /* id of the copy that it was written for */
     EXPIRED_NAME_MAX = 144,   /* "<job>/<label>" */
     EXPIRED_MAX = 1 << 22,
     EXPIRED_REASON_MAX = 256
@@ -86,7 +87,8 @@ void expired_init(struct expired *x);
 void expired_fini(struct expired *x);
 
 /* Reads all expire records of the current lineage into *x (initialised).  Those that cannot be read
- * become problems (p may be NULL).  0, or -1 when nothing can be listed. */
+ * become problems (p may be NULL).  In a copy, what the repository's records name and the copy
+ * still has is left out: a copy has its own retention.  0, or -1 when nothing can be listed. */
 int expired_read(struct expired *x, struct repo *r, struct problems *p,
                  struct object_reader *scratch, struct err *e) __attribute__((warn_unused_result));
 
@@ -113,6 +115,16 @@ uint64_t expired_until(const struct expired *x, tli_t tli, uint64_t segno, uint3
 /* The object, when it was removed on purpose, else NULL. */
 const struct expired_object *expired_find(const struct expired *x, enum object_kind kind,
                                           const char *name);
+
+/* ---- inside (expired_copy.c) ---- */
+
+/* Was the record written for this copy? */
+bool expired_is_own(const struct repo *r, const uint8_t *part, size_t len);
+
+/* Adds to *x what the records of the repository, *theirs (finished), explain in its copy r: what of
+ * it is not there. */
+int expired_explain(struct expired *x, const struct expired *theirs, struct repo *r, struct err *e)
+    __attribute__((warn_unused_result));
 
 /* The time to believe instead of an entry's own; false: its own. */
 bool expired_belief(const struct expired *x, enum object_kind kind, const char *name,

@@ -26,6 +26,12 @@ void manifest_chain_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, co
     (void)snprintf(text, sizeof text, "walden %.20s %.100s/%llu ", what, repo->where.cluster,
                    (unsigned long long)repo->where.system_id);
     len = strlen(text);
+    if (repo->copy.there) { /* else the copy and the repository would give out the same numbers */
+        text[len - 1] = '@';
+        text_hex(text + len, repo->copy.id, COPY_ID);
+        len += 2 * COPY_ID;
+        text[len++] = ' ';
+    }
     if (repo->has_host) {
         memcpy(text + len, repo->host.id, KEY_ID);
         len += KEY_ID;
@@ -42,11 +48,13 @@ void manifest_writer_id(uint8_t out[MANIFEST_WRITER], const struct repo *repo, c
     manifest_chain_id(out, repo, "writer", host);
 }
 
+/* A writer has a head in the repository and one in each copy.  where "": not known. */
 static struct manifest_seen *find(const struct manifest_heads *h,
-                                  const uint8_t writer[MANIFEST_WRITER])
+                                  const uint8_t writer[MANIFEST_WRITER], const char *where)
 {
     for (size_t i = 0; i < h->n; i++)
-        if (memcmp(h->v[i].writer, writer, MANIFEST_WRITER) == 0)
+        if (memcmp(h->v[i].writer, writer, MANIFEST_WRITER) == 0 &&
+            (where[0] == '\0' || h->v[i].where[0] == '\0' || strcmp(h->v[i].where, where) == 0))
             return &h->v[i];
     return NULL;
 }
@@ -54,7 +62,7 @@ static struct manifest_seen *find(const struct manifest_heads *h,
 /* Keeps the newer of two heads of one writer. */
 static int take(struct manifest_heads *h, const struct manifest_seen *seen, struct err *e)
 {
-    struct manifest_seen *old = find(h, seen->writer);
+    struct manifest_seen *old = find(h, seen->writer, seen->where);
 
     if (old == NULL)
         return manifest_heads_push(h, *seen, e);
@@ -167,8 +175,12 @@ out:
 
 void manifest_seen_here(struct manifest_seen *seen, const struct repo *repo)
 {
-    (void)snprintf(seen->where, sizeof seen->where, "%.64s/%llu", repo->where.cluster,
-                   (unsigned long long)repo->where.system_id);
+    char id[2 * COPY_ID + 1];
+
+    text_hex(id, repo->copy.id, COPY_ID);
+    (void)snprintf(seen->where, sizeof seen->where, "%.64s/%llu%s%.8s", repo->where.cluster,
+                   (unsigned long long)repo->where.system_id, repo->copy.there ? "@" : "",
+                   repo->copy.there ? id : "");
 }
 
 void manifest_heads_here(struct manifest_heads *h, const struct repo *repo)
@@ -178,7 +190,8 @@ void manifest_heads_here(struct manifest_heads *h, const struct repo *repo)
 
     manifest_seen_here(&here, repo);
     for (size_t i = 0; i < h->n; i++)
-        if (strcmp(h->v[i].where, here.where) == 0 || h->v[i].where[0] == '\0')
+        if (strcmp(h->v[i].where, here.where) == 0 ||
+            (h->v[i].where[0] == '\0' && !repo->copy.there))
             h->v[kept++] = h->v[i];
     h->n = kept;
 }
@@ -285,7 +298,7 @@ const struct manifest_seen *manifest_heads_missing(const struct manifest_heads *
                                                    const struct manifest_heads *found)
 {
     for (size_t i = 0; i < known->n; i++) {
-        const struct manifest_seen *seen = find(found, known->v[i].writer);
+        const struct manifest_seen *seen = find(found, known->v[i].writer, "");
 
         /* A line without a lineage may be another one's. */
         if (seen == NULL ? known->v[i].where[0] != '\0' : seen->sequence < known->v[i].sequence)
@@ -348,8 +361,9 @@ int manifest_chain_next(struct manifest_head *head, struct repo *repo, const cha
     if (manifest_heads_scan(&found, repo, scratch, e) != 0 ||
         (state_dir != NULL && manifest_heads_load(&known, state_dir, e) != 0))
         goto out;
-    k = find(&known, head->writer);
-    f = find(&found, head->writer);
+    manifest_heads_here(&known, repo);
+    k = find(&known, head->writer, "");
+    f = find(&found, head->writer, "");
     rc = 0;
     if (k != NULL && (f == NULL || k->sequence >= f->sequence)) {
         head->sequence = k->sequence;

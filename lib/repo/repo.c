@@ -85,6 +85,31 @@ static int load_keys(struct repo *r, const struct settings *s, const struct key_
     return 0;
 }
 
+/* Is it a copy of another repository, and may it be written? */
+static int read_copy_mark(struct repo *r, const struct settings *s, unsigned use, struct err *e)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int rc = store_get_text(&r->store, NULL, COPY_MARK_FILE, &text, &len, e);
+
+    if (rc == 0)
+        rc = copy_mark_read(&r->copy, text, len, e);
+    free(text);
+    if (rc < 0 || !r->copy.there)
+        return rc < 0 ? -1 : 0;
+    if (memcmp(r->copy.repo, r->marker.id, sizeof r->copy.repo) != 0)
+        return err_set(e, ERR_DAMAGED, "file \"" COPY_MARK_FILE "\" is of another repository");
+    if ((use & REPO_WRITE) == 0 || (use & REPO_COPY_TOO) != 0 || r->copy.adopted)
+        return 0;
+    (void)err_set(e, ERR_REFUSED,
+                  "\"%s\" is a copy of a repository, and written by walden copy only", s->repo);
+    return err_hint(
+        e,
+        "If the repository is lost and this copy shall take its place, run \"walden copy "
+        "--adopt --repo %s\".",
+        s->repo);
+}
+
 /* The recipients that this host pins: in the configuration, or in a public key file. */
 static int pinned_recipients(struct repo *r, const struct settings *s, const uint8_t **owner,
                              struct key_public *file, struct err *e)
@@ -358,8 +383,8 @@ int repo_open_with(struct repo *r, const struct settings *s, unsigned use,
     r->store.root = (struct os_root)OS_ROOT_INIT;
     sealed_from_init(&r->sealed_from);
     if (settings_need(s, "repo", e) != 0 || store_open(&r->store, s->repo, e) != 0 ||
-        read_marker(r, s, e) != 0 || load_keys(r, s, secret, e) != 0 ||
-        establish_trust(r, s, use, e) != 0)
+        read_marker(r, s, e) != 0 || read_copy_mark(r, s, use, e) != 0 ||
+        load_keys(r, s, secret, e) != 0 || establish_trust(r, s, use, e) != 0)
         goto fail;
     r->writer = (struct store_writer){&r->store, r->marker.group};
     start_trust(r);

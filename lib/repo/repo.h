@@ -15,6 +15,7 @@
 #include "object/key.h"
 #include "object/trust.h"
 #include "object/writer.h"
+#include "repo/copy_mark.h"
 #include "repo/lineage.h"
 #include "repo/marker.h"
 #include "repo/settings.h"
@@ -22,8 +23,9 @@
 
 enum repo_use {
     REPO_READ = 0,
-    REPO_WRITE = 1,      /* objects will be sealed: host key and pinned recipients are needed */
-    REPO_ANY_LINEAGE = 2 /* do not choose a lineage (list, verify, init choose their own) */
+    REPO_WRITE = 1,       /* objects will be sealed: host key and pinned recipients are needed */
+    REPO_ANY_LINEAGE = 2, /* do not choose a lineage (list, verify, init choose their own) */
+    REPO_COPY_TOO = 4 /* with REPO_WRITE: what a copy is written by itself (expire, pins, copy) */
 };
 
 struct repo {
@@ -31,6 +33,7 @@ struct repo {
     struct store_writer writer;
     struct marker marker;
     uint64_t marker_stamp;
+    struct copy_mark copy;
     struct lineage lineage;
     struct store_lineage where;
     struct trust trust;
