@@ -42,6 +42,7 @@ struct command {
 
 int cmd_expire(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_copy(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_drill(int argc, char **argv);
 int cmd_dump(int argc, char **argv);

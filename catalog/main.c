@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"drill", cmd_drill, "rehearse a restore, check the copy, record what was found"},
     {"expire", cmd_expire, "remove backups and WAL that no rule keeps, with a reason for each"},
     {"keep", cmd_keep, "pin a backup, so that it never expires; list and release pins"},
+    {"copy", cmd_copy, "keep a whole, proven copy of the repository on another disk"},
     {"export", cmd_export, "write a backup as plain files, for stock PostgreSQL"},
     {"check", cmd_check, "say whether all is well, what is not, and what to type next"},
     {"doctor", cmd_doctor, "prove that WAL is archived and comes back, and say what is wrong"},

@@ -7,7 +7,7 @@
 
 /* A birth pack inside a compacted one, shown as the file it was, without its body. */
 struct view {
-    const struct store_object *file;
+    const struct object_source *file;
     uint64_t at; /* of its frames, in the file */
     uint32_t head_len;
     uint32_t tail_len;
@@ -23,8 +23,8 @@ static int view_part(const struct view *v, uint64_t from, uint64_t n, uint64_t a
 
     if (start >= end)
         return 0;
-    return v->file->source.read(v->file->source.arg, at + (start - from), buf + (start - want),
-                                (size_t)(end - start), e);
+    return v->file->read(v->file->arg, at + (start - from), buf + (start - want),
+                         (size_t)(end - start), e);
 }
 
 static int view_read(void *arg, uint64_t at, void *buf, size_t len, struct err *e)
@@ -114,7 +114,7 @@ static int open_moved(struct pack *p, const struct pack_set *set, const struct p
 {
     const struct pack_source *s = &place->source;
     const struct pack_holder *h = &set->holders.v[place->holder];
-    struct view view = {&p->file, h->body_at + s->at, s->head_len, s->tail_len, s->size};
+    struct view view = {&p->file.source, h->body_at + s->at, s->head_len, s->tail_len, s->size};
     struct object_source source = {view_read, &view, s->size, p->file.shown};
     char name[PACK_NAME_MAX];
     struct object_want want = {
@@ -290,5 +290,119 @@ int pack_check(const struct pack *p, const struct pages_judge *judge, bool conte
             rc = bad(arg, p, i, &why, e);
     }
     free(plain);
+    return rc;
+}
+
+/* --- a file by itself --- */
+
+struct proof {
+    const struct object_source *file;
+    const struct trust *trust;
+    uint64_t system_id;
+    struct object_reader *scratch;
+    uint8_t *stored; /* PAGES_ENTRY_BYTES + SECRET_PART_EXTRA */
+};
+
+static int prove_rows(const struct proof *f, const struct pack_table *t, uint64_t body_at,
+                      struct err *e)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        const struct pack_row *row = &t->row[i];
+
+        if (row->at == PACK_ELSEWHERE)
+            continue;
+        if (f->file->read(f->file->arg, body_at + row->at, f->stored, row->len, e) != 0)
+            return -1;
+        if (crc32c_extend(0, f->stored, row->len) != row->crc)
+            return err_set(e, ERR_DAMAGED, "\"%s\": checksum of entry %u does not match",
+                           f->file->name, (unsigned)i);
+    }
+    return 0;
+}
+
+static int prove_source(const struct proof *f, uint64_t body_at, bool plain,
+                        const struct pack_source *s, struct err *e)
+{
+    struct view view = {f->file, body_at + s->at, s->head_len, s->tail_len, s->size};
+    struct object_source source = {view_read, &view, s->size, f->file->name};
+    char name[PACK_NAME_MAX];
+    struct object_want want = {.kind = KIND_PACK, .name = name, .system_id = f->system_id};
+    struct pack_table t = {.row = NULL};
+    struct trust trust = *f->trust;
+    int rc;
+
+    if (plain)
+        trust.covers = with_its_file;
+    pack_name(name, s->id, false);
+    if (object_open(f->scratch, &source, &trust, &want, e) != 0)
+        return -1;
+    rc = pack_table_read(&t, f->scratch->tail.public_part, f->scratch->tail.public_len,
+                         f->scratch->head.sealed, e);
+    object_close(f->scratch);
+    if (rc == 0)
+        rc = pack_table_move(&t, s, e);
+    if (rc == 0)
+        rc = prove_rows(f, &t, body_at, e);
+    pack_table_fini(&t);
+    return rc;
+}
+
+static int prove_moved(const struct proof *f, uint64_t body_at, bool plain, const struct buf *part,
+                       struct err *e)
+{
+    struct cur c = cur_of(part->p, part->len);
+    struct pack_source s;
+    uint32_t generation;
+    int rc;
+
+    while ((rc = pack_source_next(&c, &s, &generation, e)) == 0)
+        if (prove_source(f, body_at, plain, &s, e) != 0)
+            return -1;
+    return rc < 0 ? -1 : 0;
+}
+
+static int prove_file(const struct proof *f, const struct object_want *want, bool compacted,
+                      struct err *e)
+{
+    struct object_reader *r = f->scratch;
+    struct pack_table t = {.row = NULL};
+    struct buf part;
+    uint64_t body_at;
+    bool plain;
+    int rc;
+
+    if (object_open(r, f->file, f->trust, want, e) != 0)
+        return -1;
+    buf_init(&part, PACK_PART_MAX);
+    body_at = r->body_at;
+    plain = !r->head.sealed;
+    rc = compacted ? buf_add(&part, r->tail.public_part, r->tail.public_len, e)
+                   : pack_table_read(&t, r->tail.public_part, r->tail.public_len, !plain, e);
+    if (rc == 0 && !compacted && t.body != r->tail.body_size)
+        rc = err_set(e, ERR_DAMAGED, "pack is damaged: its table does not cover its body");
+    object_close(r);
+    if (rc == 0)
+        rc = compacted ? prove_moved(f, body_at, plain, &part, e) : prove_rows(f, &t, body_at, e);
+    pack_table_fini(&t);
+    buf_fini(&part);
+    return rc;
+}
+
+int pack_prove(const struct object_source *file, const char *name, uint64_t system_id,
+               const struct trust *trust, struct object_reader *scratch, struct err *e)
+{
+    const struct object_want want = {.kind = KIND_PACK, .name = name, .system_id = system_id};
+    struct proof f = {file, trust, system_id, scratch, NULL};
+    uint8_t id[PACK_ID];
+    bool compacted;
+    int rc;
+
+    if (!pack_name_read(name, id, &compacted))
+        return err_set(e, ERR_DAMAGED, "\"%s\" is no pack's name", name);
+    f.stored = malloc(PAGES_ENTRY_BYTES + SECRET_PART_EXTRA);
+    if (f.stored == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to check a pack");
+    rc = prove_file(&f, &want, compacted, e);
+    free(f.stored);
     return rc;
 }

@@ -84,4 +84,10 @@ int pack_check(const struct pack *p, const struct pages_judge *judge, bool conte
                struct pack_scratch *scratch, pack_bad_fn bad, void *arg, uint64_t *bytes,
                struct err *e) __attribute__((warn_unused_result));
 
+/* Proves a pack's file wherever its bytes are: header, table, signature, and the stored bytes of
+ * every entry.  No key is needed. */
+int pack_prove(const struct object_source *file, const char *name, uint64_t system_id,
+               const struct trust *trust, struct object_reader *scratch, struct err *e)
+    __attribute__((warn_unused_result));
+
 #endif

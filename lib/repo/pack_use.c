@@ -39,14 +39,23 @@ static struct pack_used *get(struct pack_use *u, const uint8_t id[PACK_ID], stru
     return &u->packs.v[at];
 }
 
+struct loading {
+    struct pack_use *use;
+    pack_use_fn takes; /* NULL: all */
+    void *arg;
+};
+
 static int add_manifest(void *arg, const char *label, const struct manifest_public *p,
                         const uint8_t *part, size_t len, const struct err *why, struct err *e)
 {
-    struct pack_use *u = arg;
+    const struct loading *l = arg;
+    struct pack_use *u = l->use;
     struct cur c = cur_of(part, len);
     struct manifest_in_use in_use;
     int rc;
 
+    if (l->takes != NULL && !l->takes(l->arg, label))
+        return 0;
     if (p == NULL) {
         *e = *why;
         (void)err_context(e, "backup %s", label);
@@ -72,15 +81,23 @@ static int add_manifest(void *arg, const char *label, const struct manifest_publ
     return rc < 0 ? -1 : 0;
 }
 
-int pack_use_load(struct pack_use *u, struct repo *repo, struct object_reader *scratch,
-                  struct err *e)
+int pack_use_load_some(struct pack_use *u, struct repo *repo, pack_use_fn takes, void *arg,
+                       struct object_reader *scratch, struct err *e)
 {
+    struct loading l = {u, takes, arg};
+
     memset(u, 0, sizeof *u);
     pack_uses_init(&u->packs, MANIFEST_PACKS_MAX);
-    if (manifest_each(repo, add_manifest, u, scratch, e) == 0)
+    if (manifest_each(repo, add_manifest, &l, scratch, e) == 0)
         return 0;
     pack_use_fini(u);
     return -1;
+}
+
+int pack_use_load(struct pack_use *u, struct repo *repo, struct object_reader *scratch,
+                  struct err *e)
+{
+    return pack_use_load_some(u, repo, NULL, NULL, scratch, e);
 }
 
 void pack_use_fini(struct pack_use *u)

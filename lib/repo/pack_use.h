@@ -27,6 +27,12 @@ struct pack_use {
  * judge what is not in use then. */
 int pack_use_load(struct pack_use *u, struct repo *repo, struct object_reader *scratch,
                   struct err *e) __attribute__((warn_unused_result));
+
+/* The same of the manifests that `takes` says true of. */
+typedef bool (*pack_use_fn)(void *arg, const char *label);
+int pack_use_load_some(struct pack_use *u, struct repo *repo, pack_use_fn takes, void *arg,
+                       struct object_reader *scratch, struct err *e)
+    __attribute__((warn_unused_result));
 void pack_use_fini(struct pack_use *u);
 
 /* The pages of one pack in use; NULL: none. */

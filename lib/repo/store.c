@@ -519,6 +519,19 @@ int store_put_commit(struct store_put *put, struct err *e)
     return rc == PUBLISH_EXISTS ? (int)STORE_EXISTS : rc;
 }
 
+static int read_put(void *arg, uint64_t at, void *buf, size_t len, struct err *e)
+{
+    const struct store_put *put = arg;
+
+    return os_pread_exact(publish_fd(&put->publish), buf, len, at, put->shown, e);
+}
+
+int store_put_read(struct store_put *put, struct object_source *source, struct err *e)
+{
+    *source = (struct object_source){read_put, put, put->total, put->shown};
+    return put_flush(put, e);
+}
+
 bool store_put_seen(const struct store_put *put, struct store_seen *seen)
 {
     const struct stat *st = &put->publish.seen;

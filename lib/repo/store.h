@@ -162,6 +162,9 @@ int store_put_begin(struct store_writer *w, const struct store_lineage *l,
                     const struct store_name *n, struct store_put *put, struct err *e)
     __attribute__((warn_unused_result));
 int store_put_commit(struct store_put *put, struct err *e) __attribute__((warn_unused_result));
+/* What was fed so far, to be read back before the commit; *source is valid until then. */
+int store_put_read(struct store_put *put, struct object_source *source, struct err *e)
+    __attribute__((warn_unused_result));
 /* Size and stamp of what was committed; false when they are not known. */
 bool store_put_seen(const struct store_put *put, struct store_seen *seen);
 void store_put_abort(struct store_put *put);

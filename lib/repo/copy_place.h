@@ -1,0 +1,35 @@
+/*
+ * copy_place: the directory of a copy: made, recognised, and its small text files brought up to
+ * date, so that it can be opened like the repository.
+ */
+#ifndef REPO_COPY_PLACE_H
+#define REPO_COPY_PLACE_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "repo/repo.h"
+#include "repo/settings.h"
+
+/* Each lineage of a repository: 0 goes on, -1 ends.  first: of its cluster. */
+typedef int (*copy_lineage_fn)(void *arg, const char *cluster, uint64_t system_id, bool first,
+                               struct err *e);
+int copy_each_lineage(struct store *s, copy_lineage_fn fn, void *arg, struct err *e)
+    __attribute__((warn_unused_result));
+
+/*
+ * Opens the copy of `from` (open with REPO_ANY_LINEAGE) that is at s->repo into *to, without a
+ * lineage.  make: an empty directory becomes one; else that is refused, for it may be where a disk
+ * is not mounted.  Refused as well: another repository, a repository that is no copy, `from`
+ * itself. 0; -1, and *to is closed.
+ */
+int copy_place_open(struct repo *to, struct repo *from, const struct settings *s, bool make,
+                    struct err *e) __attribute__((warn_unused_result));
+
+/* Do both lie on one filesystem, so that one disk's end is the end of both? */
+bool copy_place_is_near(const struct repo *a, const struct repo *b);
+
+/* Makes the copy at s->repo a repository of its own.  0, 1 when it is one, -1. */
+int copy_place_adopt(const struct settings *s, struct err *e) __attribute__((warn_unused_result));
+
+#endif
