@@ -11,6 +11,7 @@
 #include "os/host.h"
 #include "os/signal.h"
 #include "os/time.h"
+#include "repo/copy_target.h"
 #include "repo/verified.h"
 #include "survey.h"
 
@@ -18,6 +19,7 @@ struct options {
     bool json;
     bool dry_run;
     bool accept_clock;
+    const char *copy;
 };
 
 #define MINE(field) .offset = offsetof(struct options, field)
@@ -32,6 +34,11 @@ static const struct opt options[] = {
      .kind = OPT_FLAG,
      MINE(accept_clock),
      .help = "go on although a clock was set back: believe this host's clock from now on"},
+    {.name = "copy",
+     .kind = OPT_NAME,
+     .arg = "NAME",
+     MINE(copy),
+     .help = "in the copy of section [repo NAME], by its rules"},
     {.name = "json", .kind = OPT_FLAG, MINE(json), .help = "print one JSON object instead of text"},
 };
 
@@ -39,10 +46,12 @@ static const struct opt_program program = {
     .name = "walden expire",
     .operands = "",
     .summary = "remove backups, dumps and WAL that no rule keeps, with a reason for each",
-    .examples = "walden expire --dry-run                        what would go, and why\n"
-                "walden expire --keep-backups 'daily=7 weekly=4' --dry-run\n"
-                "walden expire                                  by the configuration's rules\n"
-                "walden keep LABEL --reason 'before the move'   never this one\n",
+    .examples =
+        "walden expire --dry-run                        what would go, and why\n"
+        "walden expire --keep-backups 'daily=7 weekly=4' --dry-run\n"
+        "walden expire                                  by the configuration's rules\n"
+        "walden expire --copy usb                       in a copy, by the rules of [repo usb]\n"
+        "walden keep LABEL --reason 'before the move'   never this one\n",
     .exits = "0    done, or nothing had to go\n"
              "1    something could not be read or removed\n"
              "2    wrong command line or configuration\n"
@@ -122,13 +131,24 @@ static int may(struct run *r, struct err *e)
         return err_hint(e, "Run it as the user that the repository belongs to, on a host that "
                            "writes it.");
     }
-    if (r->s->require_copy == NULL)
-        return 0;
-    (void)err_set(e, ERR_REFUSED,
-                  "require_copy asks for a copy in \"%s\" of all that goes, and no copy has "
-                  "acknowledged any",
-                  r->s->require_copy);
-    return err_hint(e, "Nothing was removed. Without require_copy nothing is asked for.");
+    return 0;
+}
+
+/* A copy that never acknowledged anything lets nothing go: that is worth more than a list. */
+static int wants_copies(const struct run *r, struct err *e)
+{
+    for (size_t i = 0; i < r->x.copies.n && !r->o->dry_run; i++) {
+        const struct copied *c = &r->x.copies.v[i];
+
+        if (c->time != 0)
+            continue;
+        (void)err_set(e, ERR_REFUSED,
+                      "require_copy asks for a copy in \"%s\" of all that goes, and no copy has "
+                      "acknowledged any there",
+                      c->name);
+        return err_hint(e, "Nothing was removed. Run \"walden copy %s\" first.", c->name);
+    }
+    return 0;
 }
 
 static int finish(struct run *r, struct err *e)
@@ -165,7 +185,7 @@ static int expire(struct run *r, struct err *e)
 
     os_hostname(host, sizeof host);
     if (secret_start(e) != 0 ||
-        repo_open(&r->repo, r->s, r->o->dry_run ? REPO_READ : REPO_WRITE, e) != 0)
+        repo_open(&r->repo, r->s, r->o->dry_run ? REPO_READ : REPO_WRITE | REPO_COPY_TOO, e) != 0)
         return -1;
     rc = may(r, e);
     if (rc == 0) {
@@ -174,6 +194,8 @@ static int expire(struct run *r, struct err *e)
             msg_warn(r->m, "%zu expire records cannot be read; \"walden list\" names them",
                      r->x.records.unreadable);
         if (rc == 0)
+            rc = wants_copies(r, e);
+        if (rc == 0)
             rc = print(r, false, e);
         if (rc == 0)
             rc = finish(r, e);
@@ -181,6 +203,22 @@ static int expire(struct run *r, struct err *e)
     }
     repo_close(&r->repo);
     return rc;
+}
+
+/* Place and rules of a copy in place of the repository's. */
+static int use_copy(struct settings *s, const char *name, struct err *e)
+{
+    const struct copy_target *t;
+    struct copy_targets all;
+    int rc;
+
+    copy_targets_init(&all, COPY_TARGETS_MAX);
+    rc = copy_targets_load(&all, s, e);
+    t = rc == 0 ? copy_targets_find(&all, name, e) : NULL;
+    if (t != NULL)
+        copy_target_use(t, s);
+    copy_targets_fini(&all);
+    return t != NULL ? 0 : -1;
 }
 
 int cmd_expire(int argc, char **argv)
@@ -202,6 +240,8 @@ int cmd_expire(int argc, char **argv)
         status = command_settings(&settings, &m, &e);
         if (status == 0 && r == NULL)
             status = err_set(&e, ERR_NOMEM, "no memory to read the repository with");
+        if (status == 0 && mine.copy != NULL)
+            status = use_copy(&settings, mine.copy, &e);
         if (status == 0) {
             r->m = &m;
             r->s = &settings;

@@ -235,9 +235,9 @@ int expire_show_done(const struct expire *x, struct buf *out, struct err *e)
 
 /* --- JSON --- */
 
-static const char *const why_words[] = {"all",     "last",   "daily",  "weekly",
-                                        "monthly", "yearly", "within", "base",
-                                        "floor",   "pinned", "held",   "unreadable"};
+static const char *const why_words[] = {"all",    "last",       "daily",   "weekly", "monthly",
+                                        "yearly", "within",     "base",    "floor",  "pinned",
+                                        "held",   "unreadable", "uncopied"};
 
 static void json_items(const struct expire *x, enum object_kind kind, struct json_out *j)
 {

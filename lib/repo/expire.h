@@ -47,6 +47,8 @@ struct expire_done {
     bool packs_failed; /* the rest was done; warn() was told why */
 };
 
+VEC_DECLARE(expire_copies, struct copied);
+
 /* Large: on the heap. */
 struct expire {
     struct repo *repo;
@@ -60,6 +62,7 @@ struct expire {
     struct retention r;
     struct expired records;
     struct pins pins;
+    struct expire_copies copies; /* that require_copy names */
     struct pages_holders holders;
     struct expire_done done;
 };

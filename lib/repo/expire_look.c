@@ -5,6 +5,7 @@
 
 #include "base/parse.h"
 #include "base/text.h"
+#include "base/words.h"
 #include "os/file.h"
 #include "os/signal.h"
 #include "repo/backup_list.h"
@@ -13,7 +14,7 @@
 #include "repo/manifest_read.h"
 #include "repo/verified.h"
 
-enum { HOLDERS_MAX = 100 * 1000, PINS_MAX = 100 * 1000 };
+enum { HOLDERS_MAX = 100 * 1000, PINS_MAX = 100 * 1000, COPIES_MAX = 64 };
 
 /* --- backups --- */
 
@@ -317,6 +318,7 @@ static void init(struct expire *x, struct repo *repo, const struct expire_how *h
     expire_places_init(&x->places, RETENTION_ITEMS_MAX);
     expired_init(&x->records);
     pins_init(&x->pins, PINS_MAX);
+    expire_copies_init(&x->copies, COPIES_MAX);
     pages_holders_init(&x->holders, HOLDERS_MAX);
     x->in.keep_backups = s->keep_backups;
     x->in.keep_dumps = s->keep_dumps;
@@ -366,15 +368,61 @@ static int begin(struct expire *x, struct err *e)
     return store_each_lineage(&x->repo->store, x->repo->where.cluster, look_at_other, x, e);
 }
 
+/* What a copy that require_copy names has acknowledged: of one that never did, nothing. */
+static int read_copy(struct expire *x, const char *name, struct err *e)
+{
+    struct copied *c = expire_copies_add(&x->copies, e);
+    char file[COPIED_FILE_MAX];
+    char *text = NULL;
+    size_t len = 0;
+    int rc;
+
+    if (c == NULL)
+        return -1;
+    copied_init(c);
+    copied_file(file, name);
+    rc = store_get_text(&x->repo->store, NULL, file, &text, &len, e);
+    if (rc == 0)
+        rc = copied_read(c, text, len, file, e);
+    free(text);
+    if (rc == 0 && memcmp(c->repo, x->repo->marker.id, sizeof c->repo) != 0)
+        rc = err_set(e, ERR_DAMAGED, "file \"%s\" is of another repository", file);
+    (void)snprintf(c->name, sizeof c->name, "%s", name);
+    return rc < 0 ? -1 : 0;
+}
+
+/* Before anything else is looked at: what comes later is not in them, and stays. */
+static int read_copies(struct expire *x, struct err *e)
+{
+    struct words *names;
+    int rc = 0;
+
+    (void)snprintf(x->in.cluster, sizeof x->in.cluster, "%s", x->repo->where.cluster);
+    (void)snprintf(x->in.place, sizeof x->in.place, "%.64s/%llu", x->repo->where.cluster,
+                   (unsigned long long)x->repo->where.system_id);
+    if (x->how->settings->require_copy == NULL || x->repo->copy.there)
+        return 0;
+    names = calloc(1, sizeof *names);
+    if (names == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for names of copies");
+    rc = words_split(names, x->how->settings->require_copy, WORDS_NAMES, e);
+    for (size_t i = 0; rc == 0 && i < names->n; i++)
+        rc = read_copy(x, names->v[i], e);
+    free(names);
+    x->in.copies = x->copies.v;
+    x->in.n_copies = x->copies.n;
+    return rc;
+}
+
 int expire_look(struct expire *x, struct repo *repo, const struct expire_how *how,
                 struct object_reader *scratch, struct err *e)
 {
     init(x, repo, how, scratch);
     /* In this order: a backup that is not at work any more has published its manifest, and one
      * that begins later needs no WAL that is there now. */
-    if (begin(x, e) != 0 || expired_read(&x->records, repo, NULL, scratch, e) != 0 ||
-        expire_holds(x, e) != 0 || manifest_each(repo, take_backup, x, scratch, e) != 0 ||
-        take_dumps(x, e) != 0)
+    if (begin(x, e) != 0 || read_copies(x, e) != 0 ||
+        expired_read(&x->records, repo, NULL, scratch, e) != 0 || expire_holds(x, e) != 0 ||
+        manifest_each(repo, take_backup, x, scratch, e) != 0 || take_dumps(x, e) != 0)
         return -1;
     x->has_inventory = true;
     if (inventory_read(&x->inventory, repo, false, scratch, e) != 0)
@@ -395,6 +443,9 @@ void expire_close(struct expire *x)
     expire_places_fini(&x->places);
     expired_fini(&x->records);
     pins_fini(&x->pins);
+    for (size_t i = 0; i < x->copies.n; i++)
+        copied_fini(&x->copies.v[i]);
+    expire_copies_fini(&x->copies);
     pages_holders_fini(&x->holders);
     os_drop(&x->lock);
 }

@@ -537,6 +537,32 @@ static void remove_reason(const struct retention_item *item, const struct settin
                    own != NULL ? ": " : "", rule);
 }
 
+/* The first copy that must have it and has not; NULL: all have. */
+static const struct copied *uncopied(const struct retention_input *in,
+                                     const struct retention_item *item)
+{
+    const char *place = item->kind == KIND_DUMP ? in->cluster : in->place;
+
+    for (size_t i = 0; i < in->n_copies; i++)
+        if (!copied_has_object(&in->copies[i], item->kind, place, item->name))
+            return &in->copies[i];
+    return NULL;
+}
+
+/* Nothing else keeps it; what is on record as removed is gone for every reader. */
+static void wait_for_copies(const struct retention_input *in, const struct retention_item *item,
+                            struct retention_verdict *v)
+{
+    const struct copied *lacks = item->removed ? NULL : uncopied(in, item);
+
+    if (lacks == NULL)
+        return;
+    v->keep = true;
+    v->why |= RETENTION_UNCOPIED;
+    (void)snprintf(v->reason, sizeof v->reason,
+                   "no rule asks for it, but copy %.64s does not have it yet", lacks->name);
+}
+
 static void conclude(struct deciding *d)
 {
     for (size_t i = 0; i < d->in->items.n; i++) {
@@ -555,6 +581,8 @@ static void conclude(struct deciding *d)
             keep_reason(item, v);
         else
             remove_reason(item, is_backup ? &d->in->keep_backups : &d->in->keep_dumps, v);
+        if (!v->keep)
+            wait_for_copies(d->in, item, v);
     }
 }
 

@@ -14,6 +14,7 @@
  *   Floor     the newest good one; the newest that was verified, or, while none was, the newest
  *             two; of backups all this also for the way to the latest timeline: after a recovery
  *             to a moment the newest backup may lie on the branch that was left.
+ *   Copies    what would go stays while a copy that must have it has not acknowledged it.
  *   WAL       from the start of each kept backup on, along every timeline that it leads to; with
  *             wal_within only as far back as that, and what each backup needs to be consistent.
  *             None while a backup runs, since nobody knows where it began.
@@ -26,6 +27,7 @@
 
 #include "base/err.h"
 #include "base/vec.h"
+#include "repo/copied.h"
 #include "repo/expired.h"
 #include "repo/plan.h"
 #include "repo/settings.h"
@@ -85,7 +87,12 @@ struct retention_input {
     struct settings_keep keep_dumps;
     uint64_t wal_within; /* microseconds; 0: as long as backups need it */
     int64_t now;
-    unsigned intents;  /* backups that are running */
+    /* Copies that must have what goes; place: of this lineage's backups and WAL in them. */
+    const struct copied *copies;
+    size_t n_copies;
+    char place[COPIED_PLACE_MAX];
+    char cluster[COPIED_PLACE_MAX]; /* the same of dumps */
+    unsigned intents;               /* backups that are running */
     bool accept_clock; /* decide in spite of doubts, with the times that they propose */
 };
 
@@ -106,7 +113,8 @@ enum retention_why {
     RETENTION_FLOOR = 256,
     RETENTION_PINNED = 512,
     RETENTION_HELD = 1024,
-    RETENTION_UNREADABLE = 2048
+    RETENTION_UNREADABLE = 2048,
+    RETENTION_UNCOPIED = 4096 /* a copy that must have it does not */
 };
 
 struct retention_verdict {

@@ -284,10 +284,22 @@ static bool needs_between(const struct wal *w, tli_t tli, uint64_t first, uint64
     return false;
 }
 
+/* Have all copies that must have it got this segment? */
+static bool is_copied(const struct wal *w, const struct plan_segment *s)
+{
+    for (size_t i = 0; i < w->in->n_copies; i++)
+        if (!copied_has_wal(&w->in->copies[i], w->in->place, s->tli,
+                            walname_start(s->segno, segsize(w)),
+                            walname_start(s->segno + 1, segsize(w))))
+            return false;
+    return true;
+}
+
 static int find_ranges(struct wal *w, struct err *e)
 {
     const struct plan_segments *all = &w->in->wal->segments;
     struct retention_ranges *ranges = &w->r->ranges;
+    bool cut = false; /* something stays between the last range and here */
 
     for (size_t i = 0; i < all->n; i++) {
         const struct plan_segment *s = &all->v[i];
@@ -295,13 +307,18 @@ static int find_ranges(struct wal *w, struct err *e)
 
         if (is_needed(w, s->tli, s->segno))
             continue;
-        if (last == NULL || last->tli != s->tli ||
+        if (!is_copied(w, s)) {
+            cut = true;
+            continue;
+        }
+        if (cut || last == NULL || last->tli != s->tli ||
             needs_between(w, s->tli, last->behind, s->segno)) {
             last = retention_ranges_add(ranges, e);
             if (last == NULL)
                 return -1;
             last->tli = s->tli;
             last->first = s->segno;
+            cut = false;
         }
         last->behind = s->segno + 1;
         last->segments++;
