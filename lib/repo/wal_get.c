@@ -45,12 +45,20 @@ static int open_dir(const char *dest, char dir[4096], const char **leaf, struct 
     return rc > 0 ? err_set(e, ERR_USAGE, "directory \"%s\" does not exist", dir) : rc;
 }
 
-/* A cluster that its group may read (initdb -g) keeps its WAL so, too: the directory tells. */
-static int choose_mode(const struct os_root *root, mode_t *mode, struct err *e)
+/*
+ * A cluster that its group may read (initdb -g) keeps its WAL so, too.  As for the server, the data
+ * directory tells: pg_wal may be a link to a disk whose directory has another mode.
+ */
+static int choose_mode(const struct os_root *root, const char *dir, mode_t *mode, struct err *e)
 {
+    const char *slash = strrchr(dir, '/');
+    const char *last = slash == NULL ? dir : slash + 1;
     struct stat st;
+    char data[4096];
 
-    if (os_stat_fd(root->fd, &st, root->path, e) != 0)
+    (void)snprintf(data, sizeof data, "%.*s.", (int)(last - dir), dir);
+    if ((strcmp(last, "pg_wal") == 0 ? os_stat(data, &st, e)
+                                     : os_stat_fd(root->fd, &st, root->path, e)) != 0)
         return -1;
     *mode = (st.st_mode & 0777) == 0750 ? 0640 : 0600;
     return 0;
@@ -66,7 +74,7 @@ static int deliver(struct wal_get *w, const char *dest, struct err *e)
     int rc = -1;
 
     sink_init(&out.sink, &file_ops, PHASE_DELIVER);
-    if (open_dir(dest, dir, &leaf, &root, e) != 0 || choose_mode(&root, &how.mode, e) != 0 ||
+    if (open_dir(dest, dir, &leaf, &root, e) != 0 || choose_mode(&root, dir, &how.mode, e) != 0 ||
         publish_begin(&w->file, &root, ".", leaf, &how, e) != 0 ||
         object_content(&w->reader, &out.sink, e) != 0)
         goto out;

@@ -23,6 +23,15 @@ test_cluster() {
     w_fetch main main "$segment" pg_wal/RECOVERYXLOG || fail 'fetched'
     is "$(stat -c %a "$(pg_data main)/pg_wal/RECOVERYXLOG")" "$([ $# -eq 0 ] && echo 600 || echo 640)" \
         "${*:-private}: its mode"
+    # pg_wal on another disk, whose directory has a mode of its own.
+    mv "$(pg_data main)/pg_wal" "$SCRATCH/elsewhere" && ln -s "$SCRATCH/elsewhere" "$(pg_data main)/pg_wal"
+    chmod "$([ $# -eq 0 ] && echo 750 || echo 755)" "$SCRATCH/elsewhere"
+    for dest in pg_wal/RECOVERYXLOG "$(pg_data main)/pg_wal/RECOVERYXLOG"; do
+        w_fetch main main "$segment" "$dest" || fail 'fetched'
+        is "$(stat -c %a "$SCRATCH/elsewhere/RECOVERYXLOG")" "$([ $# -eq 0 ] && echo 600 || echo 640)" \
+            "${*:-private}: its mode where pg_wal is a link"
+    done
+    rm -rf "$SCRATCH/elsewhere"
     recovery back "$major" "$SCRATCH/backup" "$(w_restore_command main)"
     [ $# -eq 0 ] || chmod -R g+rX "$(pg_data back)"
     ok "${*:-private}: recovery" pg_start back
