@@ -492,6 +492,11 @@ static void tell_found(const struct backup *b)
 static int finish(struct backup *b, struct err *e)
 {
     struct manifest_public *p = &b->result->public;
+    const struct publish_how how = {.label = b->intake.label,
+                                    .state_dir = b->settings->state_dir,
+                                    .beat = &b->beat,
+                                    .msg = b->msg,
+                                    .scratch = b->intake.scratch};
 
     p->stop_time = os_real_us();
     if (check_range(b, e) != 0 || take_rest(b, e) != 0 || (!b->streams && wait_archived(b, e) != 0))
@@ -499,9 +504,7 @@ static int finish(struct backup *b, struct err *e)
     tell_found(b);
     fill_public(b, p);
     progress_say(&b->progress, "publishing");
-    if (beat_last(&b->beat, e) != 0 ||
-        publish_manifest(&b->repo, &b->intake.manifest, p, b->settings->state_dir, b->msg,
-                         b->intake.scratch, e) != 0)
+    if (publish_manifest(&b->repo, &b->intake.manifest, p, &how, e) != 0)
         return -1;
     fill_result(b);
     return 0;

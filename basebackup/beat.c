@@ -8,7 +8,7 @@
 #include "os/time.h"
 
 /* A beat that fails for another reason than being dead is tried again: the disk may be full for a
- * while, and the last beat decides. */
+ * while, and the last look decides. */
 static int work(void *arg, struct err *e)
 {
     struct beat *b = arg;
@@ -16,24 +16,29 @@ static int work(void *arg, struct err *e)
 
     (void)e;
     gate_lock(&b->gate);
-    while (!b->closing) {
+    while (!b->closing && !b->lost) {
         int64_t now = os_mono_us();
+        bool asked = b->asked;
         struct err err = {0};
         int rc;
 
-        if (now < next) {
+        if (now < next && !asked) {
             gate_wait(&b->gate, next - now);
             continue;
         }
         gate_unlock(&b->gate);
-        rc = pages_lease_beat(&b->lease, &err);
-        next = os_mono_us() + PAGES_BEAT_S * USEC_PER_SEC;
+        rc = asked ? pages_lease_check(&b->lease, &err) : pages_lease_beat(&b->lease, &err);
+        if (!asked)
+            next = os_mono_us() + PAGES_BEAT_S * USEC_PER_SEC;
         gate_lock(&b->gate);
-        if (rc != 0 && !b->lease.held) {
-            b->lost = true;
+        b->lost = rc != 0 && !b->lease.held;
+        if (rc != 0 && (b->lost || asked))
             b->err = err;
-            break;
+        if (asked) {
+            b->asked = false;
+            b->answer = rc;
         }
+        gate_tell(&b->gate);
     }
     gate_unlock(&b->gate);
     return 0;
@@ -75,6 +80,22 @@ int beat_check(struct beat *b, struct err *e)
     return rc;
 }
 
+int beat_look(struct beat *b, struct err *e)
+{
+    int rc;
+
+    gate_lock(&b->gate);
+    b->asked = true;
+    gate_tell(&b->gate);
+    while (b->asked && !b->lost)
+        gate_wait(&b->gate, USEC_PER_SEC);
+    rc = b->lost ? -1 : b->answer;
+    if (rc != 0)
+        *e = b->err;
+    gate_unlock(&b->gate);
+    return rc;
+}
+
 static void end_thread(struct beat *b)
 {
     struct err ignored = {0};
@@ -84,12 +105,6 @@ static void end_thread(struct beat *b)
     gate_tell(&b->gate);
     gate_unlock(&b->gate);
     (void)thread_join(&b->thread, &ignored); /* it returns 0 */
-}
-
-int beat_last(struct beat *b, struct err *e)
-{
-    end_thread(b);
-    return b->lost ? beat_check(b, e) : pages_lease_beat(&b->lease, e);
 }
 
 void beat_stop(struct beat *b)

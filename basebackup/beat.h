@@ -13,6 +13,8 @@ struct beat {
     struct gate gate;
     struct thread thread;
     bool closing;
+    bool asked; /* to look whether the mark is still there; */
+    int answer; /* 0 or -1 */
     bool lost;
     bool made;
     struct err err;
@@ -25,8 +27,8 @@ int beat_start(struct beat *b, struct repo *repo, struct err *e)
 /* -1 with ERR_REFUSED when somebody took us for dead. */
 int beat_check(struct beat *b, struct err *e) __attribute__((warn_unused_result));
 
-/* Ends the thread and beats once more: just before the manifest is published. */
-int beat_last(struct beat *b, struct err *e) __attribute__((warn_unused_result));
+/* Looks now: the same, and -1 when it cannot be told.  The thread goes on beating. */
+int beat_look(struct beat *b, struct err *e) __attribute__((warn_unused_result));
 
 /* Ends the thread and lets the intent go; accepts a zeroed one. */
 void beat_stop(struct beat *b);

@@ -75,6 +75,14 @@ int pages_lease_take(struct pages_lease *l, struct repo *repo, enum object_kind 
     return 0;
 }
 
+static int lost(struct pages_lease *l, struct err *e)
+{
+    l->held = false;
+    (void)err_set(e, ERR_REFUSED, "this %s was taken for dead by another program",
+                  l->kind == KIND_INTENT ? "backup" : "restore");
+    return err_hint(e, "The machine may have slept; start it again.");
+}
+
 /* A crash between the two steps leaves two marks of one holder: the higher counts. */
 int pages_lease_beat(struct pages_lease *l, struct err *e)
 {
@@ -89,10 +97,20 @@ int pages_lease_beat(struct pages_lease *l, struct err *e)
     if (rc <= 0)
         return rc;
     (void)take_away(l->repo, l->kind, l->id, l->counter, e); /* we have lost already */
-    l->held = false;
-    (void)err_set(e, ERR_REFUSED, "this %s was taken for dead by another program",
-                  l->kind == KIND_INTENT ? "backup" : "restore");
-    return err_hint(e, "The machine may have slept; start it again.");
+    return lost(l, e);
+}
+
+int pages_lease_check(struct pages_lease *l, struct err *e)
+{
+    char name[PAGES_LEASE_NAME_MAX];
+    struct store_name where = {.kind = l->kind, .name = name};
+    struct store_object o = {.fd = -1};
+    int rc;
+
+    name_of(name, l->kind, l->id, l->counter);
+    rc = store_get(&l->repo->store, &l->repo->where, &where, &o, e);
+    store_release(&o);
+    return rc <= 0 ? rc : lost(l, e);
 }
 
 void pages_lease_drop(struct pages_lease *l)

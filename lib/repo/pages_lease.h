@@ -4,7 +4,8 @@
  * A backup takes an intent, a restore a lease, before it looks at anything, and beats while it
  * works.  While one is alive, no pack is removed.  Alive is who beats between two looks of one
  * observer: nobody's wall clock is asked.  A holder that was taken for dead learns it at its next
- * beat and must give up: a backup beats once more just before its manifest is published.
+ * beat and must give up: a backup looks once more right behind the publishing of its manifest.  Who
+ * takes it for dead after that sees the manifest.
  */
 #ifndef REPO_PAGES_LEASE_H
 #define REPO_PAGES_LEASE_H
@@ -45,6 +46,9 @@ int pages_lease_take(struct pages_lease *l, struct repo *repo, enum object_kind 
 
 /* -1 with ERR_REFUSED when somebody took us for dead meanwhile. */
 int pages_lease_beat(struct pages_lease *l, struct err *e) __attribute__((warn_unused_result));
+
+/* The same without a beat: is the mark still there? */
+int pages_lease_check(struct pages_lease *l, struct err *e) __attribute__((warn_unused_result));
 
 /* Lets go; accepts a zeroed struct.  What stays behind after a failure is dead soon. */
 void pages_lease_drop(struct pages_lease *l);

@@ -11,16 +11,7 @@
 # shellcheck source=tests/tools/backup-env.sh
 . "$ROOT/tests/tools/backup-env.sh"
 
-PACKREMOVE=$SCRATCH/packremove
 WAIT=30 # seconds between two looks: more than the 20 between two beats
-
-build_packremove() {
-    local library=${TEST_LIBRARY:-$ROOT/build/dev/libwalden.a}
-    (cd "$ROOT" && ${CC:-cc} -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O1 -g -Ilib \
-        -fsanitize=address,undefined -fno-sanitize-recover=all -isystem /usr/include/postgresql \
-        -o "$PACKREMOVE" tests/tools/packremove.c "$library" -lpq -lsodium -llz4) >"$SCRATCH/cc.log" 2>&1 ||
-        bail "packremove.c: $(cat "$SCRATCH/cc.log")"
-}
 
 # remover SECONDS: one run.
 remover() { "$PACKREMOVE" --config "$(w_conf main)" --system-id "$SYSTEM" "$1"; }
@@ -52,7 +43,7 @@ orphans() {
 }
 
 build_unpack
-build_packremove
+b_build_packremove
 major=$(pg_majors | tail -n 1)
 b_server main "$major" -k || bail 'no server'
 w_init main "$(pg_data main)" || bail 'no repository'

@@ -13,6 +13,17 @@ build_unpack() {
         bail "unpack.c: $(cat "$SCRATCH/cc.log")"
 }
 
+PACKREMOVE=$SCRATCH/packremove
+
+# b_build_packremove: one run that removes packs (tests/tools/packremove.c).
+b_build_packremove() {
+    local library=${TEST_LIBRARY:-$ROOT/build/dev/libwalden.a}
+    (cd "$ROOT" && ${CC:-cc} -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O1 -g -Ilib \
+        -fsanitize=address,undefined -fno-sanitize-recover=all -isystem /usr/include/postgresql \
+        -o "$PACKREMOVE" tests/tools/packremove.c "$library" -lpq -lsodium -llz4) >"$SCRATCH/cc.log" 2>&1 ||
+        bail "packremove.c: $(cat "$SCRATCH/cc.log")"
+}
+
 # The client programs' major for a server's: there are none of 14 and 16.
 tools_of() {
     case $1 in 14) echo 15 ;; 16) echo 17 ;; *) echo "$1" ;; esac
