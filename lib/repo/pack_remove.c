@@ -21,8 +21,9 @@ VEC_DECLARE(words, struct word);
 struct lists {
     struct repo *repo;
     struct object_reader *scratch;
-    struct words lists; /* names of the lists that were read */
+    struct words lists; /* names of the lists that were read, sorted */
     struct words names; /* what they condemn, sorted */
+    bool vanished;      /* one that was listed was gone when it was to be read */
 };
 
 static int by_text(const void *a, const void *b)
@@ -80,6 +81,7 @@ static int read_list(void *arg, const char *name, struct err *e)
     if (strncmp(name, list_prefix, strlen(list_prefix)) != 0 || strlen(name) >= LIST_NAME_MAX)
         return 0;
     rc = store_get(&repo->store, &repo->where, &where, &o, e);
+    l->vanished = l->vanished || rc > 0;
     if (rc != 0)
         return rc > 0 ? 0 : -1;
     rc = object_open(l->scratch, &o.source, &repo->trust, &want, e);
@@ -94,24 +96,62 @@ static int read_list(void *arg, const char *name, struct err *e)
     return rc;
 }
 
-static int read_lists(struct lists *l, struct repo *repo, struct object_reader *scratch,
-                      struct err *e)
-{
-    l->repo = repo;
-    l->scratch = scratch;
-    words_init(&l->lists, PACK_HOLDERS_MAX);
-    words_init(&l->names, PACK_HOLDERS_MAX);
-    if (store_each_object(&repo->store, &repo->where, KIND_CONDEMNED, read_list, l, e) != 0)
-        return -1;
-    if (l->names.n > 1)
-        qsort(l->names.v, l->names.n, sizeof *l->names.v, by_text);
-    return 0;
-}
-
 static void free_lists(struct lists *l)
 {
     words_fini(&l->lists);
     words_fini(&l->names);
+}
+
+static void sort(struct words *w)
+{
+    if (w->n > 1)
+        qsort(w->v, w->n, sizeof *w->v, by_text);
+}
+
+static int read_once(struct lists *l, struct repo *repo, struct object_reader *scratch,
+                     struct err *e)
+{
+    *l = (struct lists){.repo = repo, .scratch = scratch};
+    words_init(&l->lists, PACK_HOLDERS_MAX);
+    words_init(&l->names, PACK_HOLDERS_MAX);
+    if (store_each_object(&repo->store, &repo->where, KIND_CONDEMNED, read_list, l, e) != 0)
+        return -1;
+    sort(&l->lists);
+    sort(&l->names);
+    return 0;
+}
+
+static bool same_lists(const struct lists *a, const struct lists *b)
+{
+    for (size_t i = 0; i < a->lists.n && i < b->lists.n; i++)
+        if (by_text(&a->lists.v[i], &b->lists.v[i]) != 0)
+            return false;
+    return a->lists.n == b->lists.n;
+}
+
+/*
+ * A run that puts a new list in place of an old one may do so while we look: the old one is gone
+ * when its turn comes, and the new one came behind the place where the listing was.  So we look
+ * until twice the same is there.
+ */
+static int read_lists(struct lists *l, struct repo *repo, struct object_reader *scratch,
+                      struct err *e)
+{
+    enum { LOOKS_MAX = 1000 };
+    struct lists before;
+    int rc = read_once(l, repo, scratch, e);
+
+    for (unsigned looks = 0; rc == 0 && looks < LOOKS_MAX; looks++) {
+        bool same;
+
+        before = *l;
+        rc = read_once(l, repo, scratch, e);
+        same = rc == 0 && !l->vanished && same_lists(l, &before);
+        free_lists(&before);
+        if (same)
+            return 0;
+    }
+    return rc != 0 ? -1 : err_set(e, ERR_IO, "the condemned lists change all the time");
 }
 
 int pack_remove_exclude(struct pack_set *set, struct object_reader *scratch, struct err *e)

@@ -7,7 +7,10 @@
  */
 #include "tap.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "pages_kit.h"
 #include "repo/pack_compact.h"
@@ -521,6 +524,61 @@ static void test_leases(bool sealed)
     stop(&c);
 }
 
+/* How many packs are taken for absent now. */
+static unsigned excluded_now(struct err *e)
+{
+    struct pack_set set;
+    unsigned excluded = 0;
+
+    if (pack_set_load(&set, &kit.repo, kit.scratch, e) != 0)
+        return 0;
+    if (pack_remove_exclude(&set, kit.scratch, e) == 0)
+        for (size_t i = 0; i < set.holders.n; i++)
+            excluded += set.holders.v[i].excluded;
+    pack_set_fini(&set);
+    return excluded;
+}
+
+/* Another process puts new lists in place of old ones, as fast as it can; each names all packs. */
+static void test_lists(void)
+{
+    enum { LOOKS = 3000 };
+    const struct pack_remove_how beats = {beat, NULL, NULL};
+    struct kit_cluster c;
+    struct err e = {0};
+    struct pages_put_totals t = {0};
+    struct pack_removed removed = {0};
+    struct pages_lease l;
+    char names[64][48];
+    unsigned missed = 0;
+    unsigned n;
+    pid_t child;
+
+    start(false, &c);
+    (void)!take(&c, (struct kit_backup){0}, &t, &e);
+    expire(0);
+    n = kit_list(&kit, "pack", names, 64);
+    beating = &l;
+    OK(pages_lease_take(&l, &kit.repo, KIND_INTENT, "", "test 1", &e) == 0 &&
+           pack_remove_run(&removed, &kit.repo, &beats, kit.scratch, &e) == 0 && n > 0 &&
+           removed.condemned == n && excluded_now(&e) == n,
+       "all packs are condemned");
+    child = fork();
+    if (child == 0)
+        while (pack_remove_run(&removed, &kit.repo, &beats, kit.scratch, &e) == 0)
+            ;
+    for (unsigned i = 0; child > 0 && i < LOOKS; i++)
+        missed += excluded_now(&e) != n ? 1 : 0;
+    if (child > 0) {
+        (void)kill(child, SIGKILL);
+        (void)waitpid(child, NULL, 0);
+    }
+    OK(child > 0 && missed == 0 && e.code == ERR_NONE,
+       "and stay so while lists take the place of lists: missed %u times of %u %s", missed,
+       (unsigned)LOOKS, e.msg);
+    stop(&c);
+}
+
 /* What a manifest that cannot be read names must not be taken for dead. */
 static void test_unreadable(void)
 {
@@ -689,6 +747,7 @@ int main(void)
         test_leases(sealed);
         test_churn(sealed);
     }
+    test_lists();
     test_unreadable();
     test_keys();
     test_scattered(2, 150);
