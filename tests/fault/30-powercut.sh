@@ -5,6 +5,8 @@
 # acknowledged survives the next power cut, also when it only found what the dead one had left.
 # needs: root
 # timeout: 900
+# shellcheck source=tests/fault/own-mounts.bash
+. "$(dirname "$0")/own-mounts.bash"
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/fault/common.bash"
 . "$ROOT/tests/fault/loop.bash"

@@ -5,6 +5,8 @@
 # when: quick
 # needs: root
 # timeout: 600
+# shellcheck source=tests/fault/own-mounts.bash
+. "$(dirname "$0")/own-mounts.bash"
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/fault/common.bash"
 . "$ROOT/tests/fault/loop.bash"

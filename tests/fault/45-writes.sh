@@ -4,6 +4,8 @@
 # Goal: what one archived segment costs a disk and a memory, on the programs that users get: at most
 # 4 flushes and 60 kB of writes beyond the payload per 16 MB segment on ext4, at most 3 MB of memory,
 # plain and sealed.  Counted by the block layer, so nothing that the filesystem adds is left out.
+# shellcheck source=tests/fault/own-mounts.bash
+. "$(dirname "$0")/own-mounts.bash"
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/fault/common.bash

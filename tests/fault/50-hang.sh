@@ -5,6 +5,8 @@
 # goes on when the disk is back, and does no harm.
 # needs: root
 # timeout: 600
+# shellcheck source=tests/fault/own-mounts.bash
+. "$(dirname "$0")/own-mounts.bash"
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/fault/common.bash"
 . "$ROOT/tests/fault/loop.bash"

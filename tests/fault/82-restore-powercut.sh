@@ -6,6 +6,8 @@
 # (--delta), which stays as it was or is on its way.  Killed without a power cut: the same.
 # needs: root
 # timeout: 900
+# shellcheck source=tests/fault/own-mounts.bash
+. "$(dirname "$0")/own-mounts.bash"
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/fault/common.bash"
 . "$ROOT/tests/fault/loop.bash"

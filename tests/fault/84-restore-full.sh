@@ -4,6 +4,8 @@
 # room the same command completes it.
 # needs: root
 # timeout: 600
+# shellcheck source=tests/fault/own-mounts.bash
+. "$(dirname "$0")/own-mounts.bash"
 . "$(dirname "$0")/../lib.sh"
 . "$ROOT/tests/fault/common.bash"
 . "$ROOT/tests/fault/loop.bash"
