@@ -51,7 +51,8 @@ static const struct opt_program program = {
                 "  do = dump shop && expire\n"
                 "  at = 02:00                          or: sun 03:30; every 15min\n"
                 "  jitter = 10min\n"
-                "  ping = curl -fsS -m 10 https://hc.example/uuid\n",
+                "  ping = curl -fsS -m 10 https://hc.example/uuid\n"
+                "  ping_failed = curl -fsS -m 10 https://hc.example/uuid/{status}\n",
     .exits = "0    ended by a signal while no job ran; --once, JOB: all went well\n"
              "1    --once, JOB: a job failed; the log says which\n"
              "2    wrong command line or configuration\n"
