@@ -55,6 +55,9 @@ void check_repo_close(struct check *c);
 /* check_host.c: keys, places, dropped segments. */
 int check_host(struct check *c, struct err *e) __attribute__((warn_unused_result));
 
+/* check_duties.c: copies of the repository, and jobs of walden run. */
+int check_duties(struct check *c, struct err *e) __attribute__((warn_unused_result));
+
 /* check_memory.c */
 void check_remember(struct check *c); /* fills c->before */
 void check_keep(struct check *c, const struct msg *m);

@@ -118,7 +118,7 @@ static int gather(struct check *c, struct err *e)
     c->system_id = c->settings->system_id;
     check_remember(c);
     check_server(c);
-    if (check_repo(c, e) != 0 || check_host(c, e) != 0)
+    if (check_repo(c, e) != 0 || check_host(c, e) != 0 || check_duties(c, e) != 0)
         return -1;
     c->facts.dumps_only = is_dumps_only(&c->facts);
     if (judge_all(&c->facts, &c->limits, &c->verdicts, e) != 0)

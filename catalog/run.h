@@ -27,6 +27,7 @@ struct run_entry {
     uint32_t at_sum; /* of the text of `at`: another one begins anew */
     struct schedule_memory when;
     size_t step;   /* of the time in hand: the first that is still to be done */
+    size_t last;   /* the step at which the last try ended */
     int64_t began; /* the last try; 0: never */
     int64_t ended; /* 0: it was cut off */
     int status;

@@ -70,6 +70,8 @@ static void take_word(struct run_entry *en, const char *word)
         en->when.tries = (unsigned)n;
     else if (strncmp(word, "step=", 5) == 0)
         en->step = (size_t)n;
+    else if (strncmp(word, "last=", 5) == 0)
+        en->last = (size_t)n;
     else if (strncmp(word, "status=", 7) == 0)
         en->status = (int)n;
     else if (strncmp(word, "at=", 3) == 0)
@@ -143,12 +145,13 @@ static int put_line(struct buf *b, const struct run_entry *en, struct err *e)
 {
     const struct schedule_memory *w = &en->when;
 
-    return buf_fmt(b, e,
-                   "job %s at=%u since=%lld taken=%lld trying=%lld tries=%u tried=%lld step=%zu "
-                   "began=%lld ended=%lld status=%d result=%s\n",
-                   en->job->name, (unsigned)en->at_sum, (long long)w->since, (long long)w->taken,
-                   (long long)w->trying, w->tries, (long long)w->tried, en->step,
-                   (long long)en->began, (long long)en->ended, en->status, en->result);
+    return buf_fmt(
+        b, e,
+        "job %s at=%u since=%lld taken=%lld trying=%lld tries=%u tried=%lld step=%zu last=%zu "
+        "began=%lld ended=%lld status=%d result=%s\n",
+        en->job->name, (unsigned)en->at_sum, (long long)w->since, (long long)w->taken,
+        (long long)w->trying, w->tries, (long long)w->tried, en->step, en->last,
+        (long long)en->began, (long long)en->ended, en->status, en->result);
 }
 
 int run_memory_write(struct run *r, bool flush, struct err *e)

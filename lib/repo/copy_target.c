@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "repo/settings_value.h"
 
+enum { MAX_AGE_H = 26 };
+
 static int set_rule(struct settings_keep *keep, const char *value, struct err *e)
 {
     static const struct opt o = {.name = "keep"};
@@ -66,7 +68,8 @@ int copy_targets_load(struct copy_targets *t, const struct settings *s, struct e
         if (strcmp(row->kind, "repo") != 0)
             continue;
         if (row->key == NULL) {
-            struct copy_target one = {.name = row->name, .line = row->line};
+            struct copy_target one = {
+                .name = row->name, .line = row->line, .max_age = MAX_AGE_H * 3600 * USEC_PER_SEC};
 
             rc = copy_targets_push(t, one, e);
         } else {

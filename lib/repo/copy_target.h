@@ -6,7 +6,8 @@
  *     keep_backups = daily=30         what it keeps; where nothing is set, it keeps everything
  *     keep_dumps = daily=30
  *     wal_within = 30d
- *     max_age = 2d                    walden check complains when the last copy is older
+ *     max_age = 2d                    walden check complains when the last copy is older (default:
+ *                                     26h; 0: never)
  */
 #ifndef REPO_COPY_TARGET_H
 #define REPO_COPY_TARGET_H

@@ -167,5 +167,6 @@ int judge_all(const struct judge_facts *f, const struct judge_limits *l, struct 
     judge_contents(&j);
     judge_server(&j);
     judge_this_host(&j);
+    judge_duties(&j);
     return j.failed ? err_set(e, ERR_NOMEM, "no memory for a verdict") : 0;
 }

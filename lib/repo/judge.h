@@ -25,7 +25,8 @@ enum {
     JUDGE_PATH_MAX = 1024,
     JUDGE_VERDICTS_MAX = 64,
     JUDGE_SLOTS_MAX = 64,
-    JUDGE_KEYS_MAX = 4
+    JUDGE_KEYS_MAX = 4,
+    JUDGE_COPIES_MAX = 16
 };
 
 /* One question: what is so, and what to type next ("": nothing). */
@@ -194,6 +195,25 @@ struct judge_host {
     char config_hint[JUDGE_NEXT_MAX];
 };
 
+/* A copy of the repository that the configuration names. */
+struct judge_copy {
+    char name[JUDGE_NAME_MAX];
+    bool known; /* else why says what is wrong with what is on record of it */
+    char why[ERR_MSG_MAX];
+    int64_t time; /* of the last run; JUDGE_NEVER */
+    bool whole;   /* that run copied everything */
+    uint64_t limit;
+};
+
+/* The jobs of `walden run`, when it has any. */
+struct judge_jobs {
+    uint64_t jobs;
+    uint64_t failed; /* their last try did not go well */
+    char name[JUDGE_NAME_MAX];
+    char result[32]; /* of the first of them */
+    int64_t ended;
+};
+
 struct judge_facts {
     int64_t now;
     bool dumps_only; /* the server does not archive, and nothing was ever archived */
@@ -203,6 +223,9 @@ struct judge_facts {
     struct judge_dumps dumps;
     struct judge_pg pg;
     struct judge_host host;
+    struct judge_jobs jobs;
+    unsigned copies;
+    struct judge_copy copy[JUDGE_COPIES_MAX];
 };
 
 /* --- verdicts --- */

@@ -40,5 +40,6 @@ void judge_server(struct judge *j);
 void judge_repository(struct judge *j);
 void judge_contents(struct judge *j);
 void judge_this_host(struct judge *j);
+void judge_duties(struct judge *j); /* judge_duties.c: copies and jobs */
 
 #endif
