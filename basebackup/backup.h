@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/msg.h"
-#include "pgconn/pgconn.h"
+#include "pgconn/pgconn_flags.h"
 #include "repo/manifest.h"
 #include "repo/settings.h"
 
@@ -23,10 +23,7 @@ enum backup_incremental {
 enum backup_wal { BACKUP_WAL_AUTO, BACKUP_WAL_ARCHIVE, BACKUP_WAL_STREAM };
 
 struct backup_options {
-    const char *host;
-    const char *port;
-    const char *user;
-    const char *dbname;
+    struct pgconn_flags connection;
     const char *tag; /* NULL: none */
     bool fast;
     bool spread;

@@ -83,33 +83,6 @@ static const struct opt options[] = {
      .help = "print one JSON object instead of text"},
 };
 
-static const struct opt connection[] = {
-    {.name = "host",
-     .letter = 'h',
-     .kind = OPT_TEXT,
-     .arg = "HOST",
-     .offset = AT(host),
-     .help = "server's host or socket directory"},
-    {.name = "port",
-     .letter = 'p',
-     .kind = OPT_TEXT,
-     .arg = "PORT",
-     .offset = AT(port),
-     .help = "server's port"},
-    {.name = "username",
-     .letter = 'U',
-     .kind = OPT_TEXT,
-     .arg = "NAME",
-     .offset = AT(user),
-     .help = "role to connect as; REPLICATION is all it needs"},
-    {.name = "dbname",
-     .letter = 'd',
-     .kind = OPT_TEXT,
-     .arg = "DBNAME",
-     .offset = AT(dbname),
-     .help = "connection string, or a database for the relation map"},
-};
-
 static const struct opt_program program = {
     .name = "walden-basebackup",
     .operands = "",
@@ -199,8 +172,7 @@ int basebackup_main(int argc, char **argv)
     settings_init(&settings);
     sets[0] =
         (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = (struct opt_set){"Connection", connection, sizeof connection / sizeof connection[0],
-                               &mine,        NULL,       NULL};
+    sets[1] = pgconn_flags_set(&mine.connection);
     sets[2] = settings_options(&settings);
     rc = opt_parse(&called, sets, 3, argc, argv, &args, &e);
     if (rc > 0)

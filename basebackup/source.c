@@ -57,7 +57,7 @@ int source_open(struct source *s, const struct settings *settings, const struct 
                 struct err *e)
 {
     memset(s, 0, sizeof *s);
-    s->conn = (struct pgconn_opts){settings->dsn, o->host, o->port, o->user, o->dbname};
+    s->conn = pgconn_flags_to(&o->connection, settings->dsn);
     if (connect_again(s, e) != 0)
         return -1;
     if (replication_identify(s->c, &s->who, e) == 0 &&

@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/msg.h"
-#include "connect.h"
+#include "pgconn/pgconn_flags.h"
 #include "place.h"
 #include "repo/judge.h"
 #include "survey.h"
@@ -27,7 +27,7 @@ struct check_memory {
 /* Large: keep it on the heap. */
 struct check {
     const struct settings *settings;
-    struct connect connect;
+    struct pgconn_flags connect;
     bool no_server;
     struct judge_limits limits;
     struct judge_facts facts;

@@ -182,7 +182,7 @@ static void take_slots(struct judge_pg *pg, struct pgconn *conn)
 static void ask_server(struct check *c)
 {
     struct judge_pg *pg = &c->facts.pg;
-    struct pgconn_opts to = connect_to(&c->connect, c->settings);
+    struct pgconn_opts to = pgconn_flags_to(&c->connect, c->settings->dsn);
     struct pgconn *conn = NULL;
     struct pgconn_rows *r;
     struct err why = {0};

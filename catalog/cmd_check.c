@@ -190,8 +190,9 @@ static int status_of(const struct check *c, const struct options *mine)
 }
 
 /* The exit status, or -1 with *e. */
-static int check(const struct settings *s, const struct options *mine, const struct connect *to,
-                 const struct err *mistake, const struct msg *m, struct err *e)
+static int check(const struct settings *s, const struct options *mine,
+                 const struct pgconn_flags *to, const struct err *mistake, const struct msg *m,
+                 struct err *e)
 {
     struct check *c = calloc(1, sizeof *c);
     int rc = -1;
@@ -214,19 +215,19 @@ static int check(const struct settings *s, const struct options *mine, const str
 }
 
 /* The command line into fresh settings: 0, or *status as of command_parse. */
-static int parse(struct settings *s, struct options *mine, struct connect *to, int argc,
+static int parse(struct settings *s, struct options *mine, struct pgconn_flags *to, int argc,
                  char **argv, int *status)
 {
     struct opt_set sets[3];
     struct opt_args args;
 
     *mine = (struct options){.json = false};
-    *to = (struct connect){NULL, NULL, NULL, NULL};
+    *to = (struct pgconn_flags){.host = NULL};
     settings_init(s);
     judge_limits_init(&mine->limits);
     sets[0] =
         (struct opt_set){"Options", options, sizeof options / sizeof options[0], mine, NULL, NULL};
-    sets[1] = connect_options(to);
+    sets[1] = pgconn_flags_set(to);
     sets[2] = settings_options(s);
     return command_parse(&program, sets, 3, argc, argv, &args, status);
 }
@@ -236,7 +237,7 @@ int cmd_check(int argc, char **argv)
     const struct msg m = {program.name, MSG_NORMAL};
     struct settings settings;
     struct options mine;
-    struct connect to;
+    struct pgconn_flags to;
     struct err mistake = {0};
     struct err e = {0};
     bool judged = false;

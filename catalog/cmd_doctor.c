@@ -121,7 +121,7 @@ static bool can_try(const struct doctor *d)
 
 static int examine(struct doctor *d, struct err *e)
 {
-    struct pgconn_opts to = connect_to(&d->check->connect, d->check->settings);
+    struct pgconn_opts to = pgconn_flags_to(&d->check->connect, d->check->settings->dsn);
 
     if (look_around(d, e) != 0)
         return -1;
@@ -182,8 +182,8 @@ static int print_json(const struct doctor *d, enum judge_state worst, struct err
 }
 
 /* The exit status, or -1 with *e. */
-static int doctor(const struct settings *s, const struct options *mine, const struct connect *to,
-                  struct err *e)
+static int doctor(const struct settings *s, const struct options *mine,
+                  const struct pgconn_flags *to, struct err *e)
 {
     struct doctor *d = calloc(1, sizeof *d);
     struct check *c = calloc(1, sizeof *c);
@@ -226,7 +226,7 @@ int cmd_doctor(int argc, char **argv)
     const struct msg m = {program.name, MSG_NORMAL};
     struct settings settings;
     struct options mine = {.patience = UINT64_C(75) * 1000000};
-    struct connect to = {NULL, NULL, NULL, NULL};
+    struct pgconn_flags to = {.host = NULL};
     struct opt_set sets[3];
     struct opt_args args;
     struct err e = {0};
@@ -235,7 +235,7 @@ int cmd_doctor(int argc, char **argv)
     settings_init(&settings);
     sets[0] =
         (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = connect_options(&to);
+    sets[1] = pgconn_flags_set(&to);
     sets[2] = settings_options(&settings);
     if (command_parse(&program, sets, 3, argc, argv, &args, &status) == 0) {
         status = command_settings(&settings, &m, &e);

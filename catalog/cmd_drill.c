@@ -145,7 +145,7 @@ static const struct opt_program program = {
 static int check_options(struct drill_run *d, struct err *e)
 {
     struct drill_options *o = d->o;
-    const struct connect *c = &o->connection;
+    const struct pgconn_flags *c = &o->connection;
     unsigned n = (o->latest ? 1U : 0) + (o->random ? 1U : 0) + (o->dump != NULL ? 1U : 0) +
                  (d->named != NULL ? 1U : 0) + (o->restore.time != NULL ? 1U : 0) +
                  (o->restore.before_table != NULL ? 1U : 0) + (o->show != NULL ? 1U : 0);
@@ -382,7 +382,7 @@ int cmd_drill(int argc, char **argv)
         (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
     sets[1] = (struct opt_set){"Moment of a backup", moments, sizeof moments / sizeof moments[0],
                                &mine.restore,        NULL,    NULL};
-    sets[2] = connect_options(&mine.connection);
+    sets[2] = pgconn_flags_set(&mine.connection);
     sets[3] = settings_options(&settings);
     if (command_parse(&program, sets, 4, argc, argv, &args, &status) == 0) {
         status = with_options(&m, &settings, &mine, args.n > 0 ? args.v[0] : NULL, &e);

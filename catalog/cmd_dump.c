@@ -8,16 +8,16 @@
 
 #include "base/parse.h"
 #include "base/text.h"
-#include "connect.h"
 #include "dump.h"
 #include "object/secret.h"
 #include "os/tty.h"
+#include "pgconn/pgconn_flags.h"
 #include "survey.h"
 
 enum { SHOWN_MAX = 20 };
 
 struct options {
-    struct connect connection;
+    struct pgconn_flags connection;
     const char *tag;
     const char *format;
     const char *runner;
@@ -168,7 +168,7 @@ static bool names_database(const char *text)
 static int choose_job(struct dump_run *r, const struct options *o, const struct opt_args *args,
                       struct err *e)
 {
-    const struct connect *c = &o->connection;
+    const struct pgconn_flags *c = &o->connection;
     const char *name;
     int rc;
 
@@ -368,7 +368,7 @@ int cmd_dump(int argc, char **argv)
     settings_init(&settings);
     sets[0] =
         (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = connect_options(&mine.connection);
+    sets[1] = pgconn_flags_set(&mine.connection);
     sets[2] = settings_options(&settings);
     if (command_parse(&program, sets, 3, argc, argv, &args, &status) == 0) {
         struct dump_run *r = dump_run_new(&e);

@@ -11,6 +11,7 @@
 #include "init.h"
 #include "os/file.h"
 #include "os/host.h"
+#include "pgconn/pgconn_flags.h"
 #include "repo/repo.h"
 
 struct options {
@@ -21,10 +22,7 @@ struct options {
     const char *secret_key;
     const char *dsn;
     const char *key_dir;
-    const char *host;
-    const char *port;
-    const char *user;
-    const char *dbname;
+    struct pgconn_flags connection;
     bool encrypt;
     bool group;
     bool apply;
@@ -79,42 +77,15 @@ static const struct opt options[] = {
      .kind = OPT_FLAG,
      .offset = AT(group),
      .help = "let the group read the new repository (modes 0640 and 0750)"},
-    {.name = "apply",
-     .kind = OPT_FLAG,
-     .offset = AT(apply),
-     .help = "set the server's settings with ALTER SYSTEM; nothing is restarted"},
-};
-
-static const struct opt connection[] = {
-    {.name = "host",
-     .letter = 'h',
-     .kind = OPT_TEXT,
-     .arg = "HOST",
-     .offset = AT(host),
-     .help = "server's host or socket directory"},
-    {.name = "port",
-     .letter = 'p',
-     .kind = OPT_TEXT,
-     .arg = "PORT",
-     .offset = AT(port),
-     .help = "server's port"},
-    {.name = "username",
-     .letter = 'U',
-     .kind = OPT_TEXT,
-     .arg = "NAME",
-     .offset = AT(user),
-     .help = "role to connect as"},
-    {.name = "dbname",
-     .letter = 'd',
-     .kind = OPT_TEXT,
-     .arg = "DBNAME",
-     .offset = AT(dbname),
-     .help = "database or connection string (default: postgres)"},
     {.name = "dsn",
      .kind = OPT_TEXT,
      .arg = "CONNINFO",
      .offset = AT(dsn),
      .help = "connection string or URI, without a password"},
+    {.name = "apply",
+     .kind = OPT_FLAG,
+     .offset = AT(apply),
+     .help = "set the server's settings with ALTER SYSTEM; nothing is restarted"},
 };
 
 static const struct opt_program program = {
@@ -206,10 +177,11 @@ static int key_paths(struct init *i, struct err *e)
 static int find_server(struct init *i, const struct options *o, struct err *e)
 {
     const char *pgdata = o->pgdata != NULL ? o->pgdata : i->s.pgdata;
-    bool ask = o->host != NULL || o->port != NULL || o->user != NULL || o->dbname != NULL ||
+    const struct pgconn_flags *c = &o->connection;
+    bool ask = c->host != NULL || c->port != NULL || c->user != NULL || c->dbname != NULL ||
                i->s.dsn != NULL || o->apply;
 
-    i->connect = (struct pgconn_opts){i->s.dsn, o->host, o->port, o->user, o->dbname};
+    i->connect = pgconn_flags_to(&o->connection, i->s.dsn);
     if (pgdata != NULL && init_server_offline(&i->server, pgdata, e) != 0)
         return -1;
     if (pgdata != NULL && !ask)
@@ -473,8 +445,7 @@ int cmd_init(int argc, char **argv)
     struct options o = {0};
     const struct opt_set sets[] = {
         {"Options", options, sizeof options / sizeof options[0], &o, NULL, NULL},
-        {"Connection", connection, sizeof connection / sizeof connection[0], &o, NULL,
-         "As in psql; what is not given libpq finds itself (PGHOST, service files, .pgpass)."}};
+        pgconn_flags_set(&o.connection)};
     struct opt_args args;
     struct init *i;
     struct err e = {0};

@@ -137,7 +137,7 @@ static int choose_names(struct undump *u, struct err *e)
 
 int undump_connect(struct undump *u, struct err *e)
 {
-    const struct connect *c = &u->o->connection;
+    const struct pgconn_flags *c = &u->o->connection;
 
     dump_job_init(&u->job, u->dump.item.job);
     if (dump_job_load(&u->job, u->settings, e) < 0)
@@ -338,7 +338,7 @@ int cmd_undump(int argc, char **argv)
     settings_init(&settings);
     sets[0] =
         (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = connect_options(&mine.connection);
+    sets[1] = pgconn_flags_set(&mine.connection);
     sets[2] = settings_options(&settings);
     if (command_parse(&program, sets, 3, argc, argv, &args, &status) == 0) {
         struct undump *u = undump_new(&m, &settings, &mine, &e);

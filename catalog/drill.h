@@ -15,7 +15,7 @@
 #ifndef CATALOG_DRILL_H
 #define CATALOG_DRILL_H
 
-#include "connect.h"
+#include "pgconn/pgconn_flags.h"
 #include "repo/counts.h"
 #include "repo/drill.h"
 #include "repo/drill_ask.h"
@@ -24,7 +24,7 @@
 #include "undump.h"
 
 struct drill_options {
-    struct connect connection;
+    struct pgconn_flags connection;
     struct restore_options restore; /* which moment, of a backup */
     bool latest;
     bool random;

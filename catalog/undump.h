@@ -7,14 +7,14 @@
 #include <stdbool.h>
 
 #include "command.h"
-#include "connect.h"
 #include "dump_open.h"
+#include "pgconn/pgconn_flags.h"
 #include "pgtool.h"
 #include "repo/dump_job.h"
 #include "sqlrun.h"
 
 struct undump_options {
-    struct connect connection;
+    struct pgconn_flags connection;
     const char *database; /* what it shall be called */
     const char *stream;
     const char *schema;

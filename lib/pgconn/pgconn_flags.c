@@ -1,8 +1,8 @@
-#include "connect.h"
+#include "pgconn/pgconn_flags.h"
 
 #include <stddef.h>
 
-#define AT(field) offsetof(struct connect, field)
+#define AT(field) offsetof(struct pgconn_flags, field)
 
 static const struct opt options[] = {
     {.name = "host",
@@ -31,13 +31,18 @@ static const struct opt options[] = {
      .help = "database or connection string (default: postgres)"},
 };
 
-struct opt_set connect_options(struct connect *c)
+struct opt_set pgconn_flags_set(struct pgconn_flags *f)
 {
-    return (struct opt_set){"Connection", options, sizeof options / sizeof options[0], c,
-                            NULL,         NULL};
+    return (struct opt_set){"Connection",
+                            options,
+                            sizeof options / sizeof options[0],
+                            f,
+                            NULL,
+                            "As in psql; what is not given libpq finds itself (PGHOST, service "
+                            "files, .pgpass)."};
 }
 
-struct pgconn_opts connect_to(const struct connect *c, const struct settings *s)
+struct pgconn_opts pgconn_flags_to(const struct pgconn_flags *f, const char *dsn)
 {
-    return (struct pgconn_opts){s->dsn, c->host, c->port, c->user, c->dbname};
+    return (struct pgconn_opts){dsn, f->host, f->port, f->user, f->dbname};
 }
