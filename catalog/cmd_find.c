@@ -9,6 +9,9 @@
 
 enum { LIMIT = 50, ROWS_NOTABLE = 1000 };
 
+/* --near shows what is next to a moment: at most a day away. */
+static const int64_t AROUND = INT64_C(86400) * USEC_PER_SEC;
+
 #define MINE(field) .offset = offsetof(struct find_options, field)
 
 static const struct opt options[] = {
@@ -96,6 +99,20 @@ static int take_time(const char *name, const char *text, int64_t *us, struct err
     return err_context(e, "--%s", name);
 }
 
+/* Which part of the archive can hold it. */
+static void take_bounds(struct find_run *f)
+{
+    struct find_bounds *b = &f->finder.bounds;
+
+    *b = (struct find_bounds){f->since, f->until, f->xid};
+    if (f->near == COVERAGE_NO_TIME)
+        return;
+    if (b->since == COVERAGE_NO_TIME || b->since < f->near - AROUND)
+        b->since = f->near - AROUND;
+    if (b->until == COVERAGE_NO_TIME || b->until > f->near + AROUND)
+        b->until = f->near + AROUND;
+}
+
 static int take_options(struct find_run *f, const char *table, struct err *e)
 {
     const struct find_options *o = f->o;
@@ -116,6 +133,7 @@ static int take_options(struct find_run *f, const char *table, struct err *e)
     kinds |= o->deletes ? 1U << FIND_DELETE : 0;
     kinds |= o->rewrites ? 1U << FIND_REWRITE : 0;
     kinds |= o->points ? 1U << FIND_RESTORE_POINT : 0;
+    take_bounds(f);
     filter->rows = o->rows != 0 ? o->rows : (uint64_t)FIND_ROWS_MIN;
     filter->database = o->database;
     f->narrowed = table != NULL || o->xid != NULL || o->near != NULL;
@@ -182,6 +200,7 @@ static int run(const struct msg *m, struct settings *s, const struct find_option
     if (f == NULL)
         return err_set(e, ERR_NOMEM, "no memory to search the archive with");
     f->o = o;
+    finder_init(&f->finder);
     find_candidates_init(&f->shown, FIND_MAX);
     f->r = take_options(f, table, e) == 0 ? restore_new(m, s, &mine, e) : NULL;
     if (f->r != NULL) {

@@ -104,6 +104,10 @@ static int show_searched(const struct find_run *f, struct buf *b, struct err *e)
     if (buf_fmt(b, e, "searched %llu segment%s of cluster %s\n", (unsigned long long)how->segments,
                 how->segments == 1 ? "" : "s", f->r->repo.where.cluster) != 0)
         return -1;
+    if (how->skipped > 0 &&
+        buf_fmt(b, e, "  %llu others hold nothing of the time or transaction asked for\n",
+                (unsigned long long)how->skipped) != 0)
+        return -1;
     if (how->first == COVERAGE_NO_TIME)
         return buf_str(b, "  commits  none\n\n", e);
     survey_time(first, how->first);
@@ -231,6 +235,7 @@ int find_json(const struct find_run *f, struct err *e)
     json_fmt(&j, "system_id", "%llu", (unsigned long long)f->r->repo.where.system_id);
     json_object(&j, "searched");
     json_num(&j, "segments", how->segments);
+    json_num(&j, "skipped", how->skipped);
     survey_json_time(&j, "first_commit", how->first);
     survey_json_time(&j, "last_commit", how->last);
     json_num(&j, "sealed", how->sealed);

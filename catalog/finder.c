@@ -1,6 +1,7 @@
 #include "finder.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,13 +22,39 @@ static void tell(void *arg, uint64_t done, uint64_t total)
                 (unsigned long long)total, done == total ? "\r\033[K" : "");
 }
 
+void finder_init(struct finder *f)
+{
+    memset(f, 0, sizeof *f);
+    f->bounds.since = f->bounds.until = COVERAGE_NO_TIME;
+}
+
+static int read_segments(struct finder *f, struct restore *r, struct err *e)
+{
+    struct inventory *v = &r->inventory;
+    bool *want = NULL;
+    int rc = 0;
+
+    if (find_is_bounded(&f->bounds)) {
+        want = calloc(v->in.segments.n + 1, sizeof *want);
+        if (want == NULL)
+            return err_set(e, ERR_NOMEM, "no memory to search the archive with");
+        rc = find_choose(want, &f->bounds, v, &r->repo, &r->scratch, e);
+    }
+    f->read.want = want;
+    if (rc == 0)
+        rc = find_read_segments(&f->find, v, &r->repo, &r->scratch, &f->read, e);
+    f->read.want = NULL;
+    free(want);
+    return rc;
+}
+
 int finder_run(struct finder *f, struct restore *r, struct err *e)
 {
     find_init(&f->find, &r->inventory.in.lines);
     find_candidates_init(&f->all, FIND_MAX);
     f->read.progress = tell;
     f->read.progress_arg = r;
-    if (find_read_segments(&f->find, &r->inventory, &r->repo, &r->scratch, &f->read, e) != 0 ||
+    if (read_segments(f, r, e) != 0 ||
         find_read_maps(&f->find, &r->inventory, &r->repo, &f->filter.table, &r->scratch, &f->read,
                        e) != 0 ||
         find_candidates(&f->find, &f->filter, &f->all, e) != 0)

@@ -13,6 +13,7 @@
 #ifndef CATALOG_FINDER_H
 #define CATALOG_FINDER_H
 
+#include "repo/find_choose.h"
 #include "repo/find_read.h"
 #include "restore.h"
 
@@ -20,11 +21,14 @@ struct finder {
     struct find find;
     struct find_read read;
     struct find_filter filter;
+    struct find_bounds bounds; /* finder_init: none */
     struct find_candidates all;
 };
 
-/* Opens nothing: r has its repository and inventory (restore_open).  Reads the archive and fills
- * f->all by f->filter, which the caller has set. */
+void finder_init(struct finder *f);
+
+/* Opens nothing: r has its repository and inventory (restore_open).  Reads the archive, as far as
+ * f->bounds reach, and fills f->all by f->filter, both of which the caller has set. */
 int finder_run(struct finder *f, struct restore *r, struct err *e)
     __attribute__((warn_unused_result));
 void finder_fini(struct finder *f); /* accepts a zeroed struct */

@@ -46,6 +46,7 @@ int restore_before(struct restore *r, struct err *e)
     b = calloc(1, sizeof *b);
     if (b == NULL)
         return err_set(e, ERR_NOMEM, "no memory to search the archive with");
+    finder_init(&b->finder);
     filter = &b->finder.filter;
     filter->kinds = r->o->before_kinds;
     filter->database = r->o->database;

@@ -247,27 +247,44 @@ static int read_segment(struct reading *g, const struct plan_segment *s, struct 
     return 0;
 }
 
+static bool is_wanted(const struct reading *g, size_t i)
+{
+    return g->how->want == NULL || g->how->want[i];
+}
+
+/* What segment i goes on with. */
+static int go_on(struct reading *g, size_t i, struct err *e)
+{
+    const struct plan_segment *s = &g->v->in.segments.v[i];
+
+    if (i == 0 || s[-1].tli != s->tli)
+        return use_seed(g, s->tli, s->segno, e);
+    if (s[-1].segno + 1 != s->segno) {
+        g->how->holes++;
+        join_init(&g->join);
+        find_gap(g->f);
+    }
+    /* Whoever chose what is read began where nothing was open. */
+    return is_wanted(g, i - 1) ? 0 : use_seed(g, s->tli, s->segno, e);
+}
+
 static int read_all(struct reading *g, struct err *e)
 {
     const struct plan_segments *all = &g->v->in.segments;
+    uint64_t total = 0;
+    uint64_t done = 0;
 
+    for (size_t i = 0; i < all->n; i++)
+        total += is_wanted(g, i) ? 1 : 0;
+    g->how->skipped = all->n - total;
     for (size_t i = 0; i < all->n; i++) {
-        const struct plan_segment *s = &all->v[i];
-
-        if (os_signal_check(e) != 0)
+        if (!is_wanted(g, i))
+            continue;
+        if (os_signal_check(e) != 0 || go_on(g, i, e) != 0 || read_segment(g, &all->v[i], e) != 0)
             return -1;
-        if (i == 0 || all->v[i - 1].tli != s->tli) {
-            if (use_seed(g, s->tli, s->segno, e) != 0)
-                return -1;
-        } else if (all->v[i - 1].segno + 1 != s->segno) {
-            g->how->holes++;
-            join_init(&g->join);
-            find_gap(g->f);
-        }
-        if (read_segment(g, s, e) != 0)
-            return -1;
+        done++;
         if (g->how->progress != NULL)
-            g->how->progress(g->how->progress_arg, i + 1, all->n);
+            g->how->progress(g->how->progress_arg, done, total);
     }
     return 0;
 }

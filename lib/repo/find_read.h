@@ -12,6 +12,8 @@
 #include "repo/inventory.h"
 
 struct find_read {
+    const bool *want;  /* set by the caller (repo/find_choose); NULL: all are read */
+    uint64_t skipped;  /* not wanted */
     uint64_t segments; /* read */
     uint64_t sealed;   /* no key here opens their metadata */
     uint64_t broken;   /* damaged, or gone */
@@ -26,8 +28,8 @@ struct find_read {
     void *progress_arg;
 };
 
-/* Reads all segments of the inventory into f (initialised with the inventory's lines), and orders
- * them.  0, or -1 for what ends the reading: no memory, a signal. */
+/* Reads the segments of the inventory that are wanted into f (initialised with the inventory's
+ * lines), and orders them.  0, or -1 for what ends the reading: no memory, a signal. */
 int find_read_segments(struct find *f, const struct inventory *v, struct repo *r,
                        struct object_reader *scratch, struct find_read *how, struct err *e)
     __attribute__((warn_unused_result));

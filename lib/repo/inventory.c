@@ -33,6 +33,7 @@ static int merge_rows(struct inventory *v, struct err *e)
         struct plan_segment s = {.tli = row->tli,
                                  .segno = row->segno,
                                  .last_time = COVERAGE_NO_TIME,
+                                 .least = COVERAGE_NO_TIME,
                                  .greatest = COVERAGE_NO_TIME,
                                  .last_commit = COVERAGE_NO_TIME};
 

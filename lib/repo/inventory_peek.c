@@ -69,13 +69,14 @@ void inventory_facts(struct plan_segment *s, const struct facts *f)
     if (f->damages > 0 && s->damage == 0)
         s->damage = f->start;
     s->ends = f->commits + f->aborts;
-    s->last_time = s->greatest = s->last_commit = COVERAGE_NO_TIME;
+    s->last_time = s->least = s->greatest = s->last_commit = COVERAGE_NO_TIME;
     if (f->commits > 0) {
         s->last_commit = f->commit_times.last + EPOCH_2000;
         s->last_commit_at = f->aborts == 0 ? f->last_commit : 0;
     }
     if (s->ends > 0) {
         s->last_time = f->xact_times.last + EPOCH_2000;
+        s->least = f->xact_times.least + EPOCH_2000;
         s->greatest = f->xact_times.greatest + EPOCH_2000;
     }
     s->named = f->points > 0 || f->spaces > 0 || (f->lost & FACTS_LOST_EVENTS) != 0;

@@ -84,6 +84,7 @@ struct plan_segment {
     lsn_t minimal_to;     /* the last time that it does */
     uint64_t ends;        /* commits and aborts that lie wholly in here, */
     int64_t last_time;    /* the time of the last of them, */
+    int64_t least;        /* the least, */
     int64_t greatest;     /* and the greatest; */
     int64_t last_commit;  /* the time of the last commit, */
     lsn_t last_commit_at; /* and its place, when no abort is in here; 0: not known */
