@@ -195,11 +195,15 @@ static int with_settings(const struct msg *m, struct settings *s, const struct r
     scratch_init(&x->scratch, m);
     restore_server_init(&x->server);
     x->out = (struct os_root)OS_ROOT_INIT;
-    if (o->kinds == 0)
+    if (o->kinds == 0) {
         (void)err_set(e, ERR_USAGE,
                       "--before-drop, --before-truncate or --before-deletes is "
                       "missing: before what?");
-    else if (x->r != NULL)
+        (void)err_hint(e,
+                       "For example \"walden rescue %.100s --before-drop\"; \"walden find\" "
+                       "shows what happened.",
+                       table);
+    } else if (x->r != NULL)
         status = run(x, e);
     scratch_fini(&x->scratch);
     os_root_close(&x->out);

@@ -380,8 +380,10 @@ static int with_options(const struct msg *m, struct settings *s, struct restore_
     struct restore *r;
     int status;
 
-    if (o->directory == NULL)
-        return err_set(e, ERR_USAGE, "-D is missing: where shall the copy go?");
+    if (o->directory == NULL) {
+        (void)err_set(e, ERR_USAGE, "-D is missing: where shall the copy go?");
+        return err_hint(e, "\"-D DIR --dry-run\" shows what would be done and writes nothing.");
+    }
     r = restore_new(m, s, o, e);
     if (r == NULL)
         return -1;

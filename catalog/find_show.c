@@ -92,7 +92,23 @@ static int show_none(const struct find_run *f, struct buf *b, struct err *e)
         return buf_fmt(b, e, "transaction %u was rolled back at %s\n%s\n", (unsigned)f->xid, lsn,
                        time);
     }
-    return buf_str(b, "nothing of what was asked for happened there\n", e);
+    if (f->finder.read.segments + f->finder.read.sealed + f->finder.read.skipped == 0)
+        return buf_str(
+            b,
+            "no WAL is archived here yet, so there is nothing to search; \"walden doctor\"\n"
+            "says whether it arrives\n",
+            e);
+    if (f->finder.read.segments == 0 && f->finder.read.skipped > 0)
+        return buf_str(
+            b, "nothing is archived of that time; \"walden window\" shows what there is\n", e);
+    if (f->xid != 0)
+        return buf_fmt(b, e,
+                       "no end of transaction %u is on record behind a base backup; one that only\n"
+                       "read has no number, and a subtransaction goes by the number of the whole\n",
+                       (unsigned)f->xid);
+    if (buf_str(b, "nothing of what was asked for happened there\n", e) != 0)
+        return -1;
+    return finder_guess(&f->finder, b, e);
 }
 
 static int show_searched(const struct find_run *f, struct buf *b, struct err *e)

@@ -346,6 +346,32 @@ int finder_caveats(const struct finder *f, const struct restore *r, struct buf *
     return 0;
 }
 
+int finder_guess(const struct finder *f, struct buf *b, struct err *e)
+{
+    const struct find_guess *g = &f->read.guess;
+    char full[FIND_NAME_MAX];
+    char shown[FINDER_TEXT / 2];
+
+    if (!f->filter.table.is_set || f->filter.table.oid != 0 || g->known || f->read.maps == 0)
+        return 0;
+    if (g->name[0] == '\0')
+        return buf_str(
+            b,
+            "No base backup knows a table of that name. One that was made and lost between\n"
+            "two of them has no name: \"walden find\" without a name shows it.\n",
+            e);
+    find_relation_text(f->filter.table.schema[0] == '\0' ? NULL : g->schema, g->name, full);
+    (void)text_visible(shown, sizeof shown, full, strlen(full));
+    if (buf_fmt(b, e, "No base backup knows a table of that name. Did you mean %s%s%s?\n",
+                strchr(shown, '"') == NULL ? "" : "'", shown,
+                strchr(shown, '"') == NULL ? "" : "'") != 0)
+        return -1;
+    return strchr(shown, '"') == NULL
+               ? 0
+               : buf_str(b, "(Names with capital letters are written with both kinds of quotes.)\n",
+                         e);
+}
+
 /* --- the one that is meant --- */
 
 /* Is it what was asked for, and not something that nobody can name? */
@@ -397,12 +423,16 @@ static int none(const struct finder *f, const struct restore *r, struct err *e)
 {
     struct buf b;
 
+    if (f->read.segments + f->read.sealed == 0) {
+        (void)err_set(e, ERR_HOLE, "no WAL is archived here, so nothing can be found in it");
+        return err_hint(e, "\"walden doctor\" says why none arrives.");
+    }
     buf_init(&b, COMMAND_MAX);
     (void)err_set(e, ERR_HOLE,
                   "nothing of that kind happened to \"%s\" in the %llu segments that "
                   "could be read",
                   r->o->before_table, (unsigned long long)f->read.segments);
-    if (finder_caveats(f, r, &b, e) == 0 && b.len > 0)
+    if (finder_guess(f, &b, e) == 0 && finder_caveats(f, r, &b, e) == 0 && b.len > 0)
         (void)fprintf(stderr, "%s", buf_text(&b));
     buf_fini(&b);
     return err_hint(e, "\"walden find\" shows what happened; it takes names, numbers and times.");

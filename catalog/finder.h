@@ -73,6 +73,11 @@ int finder_pick(struct finder *f, struct restore *r, const struct find_candidate
 int finder_caveats(const struct finder *f, const struct restore *r, struct buf *b, struct err *e)
     __attribute__((warn_unused_result));
 
+/* The table that was asked for, and nothing was found of: is there one that was meant?  Sentences,
+ * or nothing. */
+int finder_guess(const struct finder *f, struct buf *b, struct err *e)
+    __attribute__((warn_unused_result));
+
 /* Is something wrong with the archive, so that not all could be searched? */
 bool finder_has_trouble(const struct finder *f);
 

@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/text.h"
 #include "pg/tlv.h"
 #include "repo/find.h"
 
 enum {
+    GUESSES = 1 << 20, /* so many names are compared at most */
     ITEM_DATABASE = 1,
     ITEM_RELATION = 2,
     ITEM_MAX = 64 * 1024,
@@ -176,6 +178,27 @@ static int keep_rel(struct find_map *m, struct find_rel *r, const char *schema, 
     return r->file == 0 ? 0 : find_rels_push(&m->files, *r, e);
 }
 
+/* For whoever has misspelt a name, or has not put capital letters into quotes. */
+static void guess(struct find_guess *g, const struct find_table *t, char kind, const char *schema,
+                  const char *name)
+{
+    struct text_closest near;
+
+    if (g == NULL || !t->is_set || t->oid != 0 || g->known || g->tried >= GUESSES ||
+        (kind != 'r' && kind != 'p' && kind != 'm'))
+        return;
+    g->tried++;
+    g->known = find_table_is(t, 0, schema, name);
+    text_closest_init(&near, t->name);
+    near.distance = g->name[0] == '\0' ? SIZE_MAX : g->distance;
+    text_closest_try(&near, name);
+    if (near.best == NULL)
+        return;
+    g->distance = near.distance;
+    (void)memcpy(g->name, name, strlen(name) + 1);
+    (void)memcpy(g->schema, schema, strlen(schema) + 1);
+}
+
 enum { ITEM_TAKEN = 0, ITEM_CUT = 1, ITEM_BAD = 2 };
 
 static int take_item(struct find_map *m, struct cur *c, const uint32_t *wanted, size_t n,
@@ -203,6 +226,7 @@ static int take_item(struct find_map *m, struct cur *c, const uint32_t *wanted, 
         !cur_u8(c, &kind) || !get_name(c, schema) || !get_name(c, name))
         return ITEM_CUT;
     r.kind = (char)kind;
+    guess(m->guess, table, r.kind, schema, name);
     if (!has(wanted, n, r.oid) && !has(wanted, n, r.file) &&
         !(table->is_set && find_table_is(table, r.oid, schema, name)))
         return ITEM_TAKEN;

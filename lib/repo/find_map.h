@@ -34,6 +34,15 @@ int find_table_parse(struct find_table *t, const char *text, struct err *e)
     __attribute__((warn_unused_result));
 bool find_table_is(const struct find_table *t, uint32_t oid, const char *schema, const char *name);
 
+/* The tables' name that is most like one that nobody has. */
+struct find_guess {
+    bool known; /* some map has the very name */
+    uint32_t tried;
+    size_t distance;
+    char schema[FIND_IDENT_MAX];
+    char name[FIND_IDENT_MAX]; /* "": nothing is like it */
+};
+
 struct find_rel {
     uint32_t db;
     uint32_t oid;
@@ -50,7 +59,8 @@ VEC_DECLARE(find_rels, struct find_rel);
 VEC_DECLARE(find_dbs, struct find_db);
 
 struct find_map {
-    size_t backup; /* index in the inventory */
+    size_t backup;            /* index in the inventory */
+    struct find_guess *guess; /* while it is read; NULL: nobody asks */
     tli_t tli;
     lsn_t lsn;              /* what it shows was so here */
     bool read;              /* 0 rows when the backup has none */

@@ -345,8 +345,10 @@ static int read_map(struct find *f, const struct plan_backup *b, size_t index, s
     m->any = false;
     if (m->map == NULL)
         return -1;
+    m->map->guess = &how->guess;
     if (!b->damaged || b->stop != 0)
         rc = manifest_read(r, b->label, &events, m, NULL, scratch, &why);
+    m->map->guess = NULL;
     if (rc == 0)
         rc = find_map_done(m->map, &why);
     if (rc == 0 && m->any) {

@@ -24,6 +24,7 @@ struct find_read {
     int64_t first;     /* commits from, */
     int64_t last;      /* to; COVERAGE_NO_TIME: none */
     struct err why;    /* the first that was broken */
+    struct find_guess guess;
     void (*progress)(void *arg, uint64_t done, uint64_t total); /* set by the caller; may be NULL */
     void *progress_arg;
 };

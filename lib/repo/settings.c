@@ -582,8 +582,11 @@ int settings_need(const struct settings *s, const char *key, struct err *e)
         return 0;
     variable_name(key, variable, sizeof variable);
     flag_name(key, flag, sizeof flag);
-    (void)err_hint(e, "Write \"%s = ...\" into %s, set %s, or give %s.", key,
-                   s->config != NULL ? s->config : SETTINGS_FILE, variable, flag);
+    (void)err_hint(e, "Write \"%s = ...\" into %s, set %s, or give %s%s.", key,
+                   s->config != NULL ? s->config : SETTINGS_FILE, variable, flag,
+                   strcmp(key, "repo") == 0
+                       ? "; \"walden init --repo DIR\" makes a repository and the file"
+                       : "");
     return err_set(e, ERR_CONFIG, "the setting \"%s\" is missing", key);
 }
 
