@@ -342,9 +342,19 @@ static int check_range(const struct backup *b, struct err *e)
     return err_set(e, ERR_DAMAGED, "the server's manifest is of another range of WAL");
 }
 
+/* How much WAL the backup needs.  A server told to stop at the end of the backup judges that only
+ * when it sees the next record.  A primary writes one, which ends the segment, and sends it at
+ * once; a standby cannot, so its last record is noted instead (tail_last). */
+static lsn_t wal_end(const struct backup *b)
+{
+    lsn_t size = b->source.segsize;
+
+    return b->intake.backup_label.from_standby ? b->end.lsn : (b->end.lsn + size - 1) / size * size;
+}
+
 static int take_wal(struct backup *b, struct err *e)
 {
-    if (tail_end(&b->tail, b->end.lsn, e) != 0)
+    if (tail_end(&b->tail, wal_end(b), e) != 0)
         return source_failed(e);
     if (keep_list(&b->tail.keep, &b->intake.manifest, b->source.dir_mode == 0750 ? 0640 : 0600,
                   os_real_us() / USEC_PER_SEC, e) != 0)
@@ -449,6 +459,7 @@ static void fill_public(const struct backup *b, struct manifest_public *p)
     p->from_standby = i->backup_label.from_standby;
     p->data_checksums = i->control.is_known && i->control.checksums != 0;
     p->wal_inside = b->streams;
+    p->last_record = b->streams && p->from_standby ? tail_last(&b->tail) : 0;
     if (b->o->tag != NULL)
         memcpy(p->tag, b->o->tag, strlen(b->o->tag) < sizeof p->tag ? strlen(b->o->tag) : 0);
 }

@@ -26,9 +26,6 @@ static int data(void *arg, const uint8_t *bytes, size_t len, struct err *e)
 {
     struct tail *t = arg;
 
-    gate_lock(&t->gate);
-    t->at += len;
-    gate_unlock(&t->gate);
     if (walwalk_feed(&t->walk, bytes, len, e) != 0)
         return err_context(e, "the WAL that the server sends");
     return keep_write(&t->keep, bytes, len, e);
@@ -61,6 +58,18 @@ static lsn_t stop(void *arg)
     return at;
 }
 
+/* The walk sees whole pages only: what is missing of the last one is given as zeros. */
+static int note_last(struct tail *t, struct err *e)
+{
+    static const uint8_t zeros[WALPAGE_SIZE];
+    size_t missing = (size_t)(-stop(t) % WALPAGE_SIZE);
+
+    if (walwalk_feed(&t->walk, zeros, missing, e) != 0)
+        return -1;
+    t->last = t->walk.prev;
+    return 0;
+}
+
 /* A segment that is cut off is the last one, or its timeline ends in it: then the next timeline
  * brings all of it again. */
 static int end(void *arg, bool whole, struct err *e)
@@ -73,6 +82,8 @@ static int end(void *arg, bool whole, struct err *e)
         keep_drop(&t->keep);
         return 0;
     }
+    if (stop(t) > GIVE_UP && (!whole || stop(t) % t->segsize == 0) && note_last(t, e) != 0)
+        return -1;
     return keep_end(&t->keep, t->segsize, e);
 }
 
@@ -186,6 +197,11 @@ int tail_end(struct tail *t, lsn_t at, struct err *e)
         return err_set(e, ERR_INTERNAL, "no WAL is being received");
     set_stop(t, at);
     return thread_join(&t->thread, e);
+}
+
+lsn_t tail_last(const struct tail *t)
+{
+    return t->last;
 }
 
 void tail_close(struct tail *t)

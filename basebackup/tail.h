@@ -28,7 +28,7 @@ struct tail {
     bool made;
     bool broken; /* the thread failed; its error comes from tail_end */
     lsn_t stop;  /* 0: not known yet */
-    lsn_t at;    /* received so far */
+    lsn_t last;  /* see tail_last */
 };
 
 /* Connects and makes a temporary slot, before the backup begins.  When the server has no slot left
@@ -46,6 +46,9 @@ bool tail_failed(struct tail *t);
 
 /* The backup ends there: waits until all is received, and finishes the packs. */
 int tail_end(struct tail *t, lsn_t stop, struct err *e) __attribute__((warn_unused_result));
+
+/* Where the last record of what was received begins; 0: in an earlier segment. */
+lsn_t tail_last(const struct tail *t);
 
 /* Accepts a zeroed one. */
 void tail_close(struct tail *t);

@@ -209,9 +209,22 @@ static int setting(struct buf *out, const char *name, const char *value, struct 
     return buf_str(out, "'\n", e);
 }
 
-static int one_target(const struct restore *r, struct buf *out, struct err *e)
+/* What the server is told.  The end of a backup is nothing that it stops at without a record
+ * behind it; the last record is. */
+static struct plan_target told(const struct restore *r)
 {
-    const struct plan_target *t = &r->target;
+    struct plan_target t = r->target;
+
+    if (t.kind == PLAN_IMMEDIATE && restore_backup(r)->last_record != 0) {
+        t.kind = PLAN_LSN;
+        t.lsn = restore_backup(r)->last_record;
+        t.exclusive = false;
+    }
+    return t;
+}
+
+static int one_target(const struct plan_target *t, struct buf *out, struct err *e)
+{
     char text[TEXT_TIME_MAX + 8];
     char lsn[TEXT_LSN_MAX];
     char xid[16];
@@ -250,16 +263,17 @@ int restore_target_settings(const struct restore *r, struct buf *out, struct err
                  {"recovery_target_name", PLAN_NAME}};
     static const char *const actions[] = {"pause", "promote", "shutdown"};
     int action = r->o->action >= 0 ? r->o->action : RESTORE_PAUSE;
+    const struct plan_target target = told(r);
     char tli[16];
 
     /* The others are emptied first: a server that finds two does not start, and one may stand in
      * any of its files. */
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (kinds[i].kind != r->target.kind && setting(out, kinds[i].name, "", e) != 0)
+        if (kinds[i].kind != target.kind && setting(out, kinds[i].name, "", e) != 0)
             return -1;
     (void)snprintf(tli, sizeof tli, "%u", (unsigned)r->plan.tli);
-    if (one_target(r, out, e) != 0 ||
-        setting(out, "recovery_target_inclusive", r->target.exclusive ? "off" : "on", e) != 0 ||
+    if (one_target(&target, out, e) != 0 ||
+        setting(out, "recovery_target_inclusive", target.exclusive ? "off" : "on", e) != 0 ||
         setting(out, "recovery_target_timeline", r->o->standby ? "latest" : tli, e) != 0)
         return -1;
     return setting(out, "recovery_target_action", actions[action], e);

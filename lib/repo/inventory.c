@@ -127,6 +127,7 @@ static int add_backup(struct inventory *v, const struct backup_item *item, struc
     b->files = p->files;
     b->version = p->server_version;
     b->inside = p->wal_inside;
+    b->last_record = p->last_record;
     return 0;
 }
 

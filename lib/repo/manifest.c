@@ -15,6 +15,7 @@ enum {
     TAG_SERVER = 68,
     TAG_IN_USE = 69,
     TAG_TAG = 70,
+    TAG_LAST_RECORD = 72,
     ITEM_MAX = 256,
     SEEN_NEEDED = 1 << (TAG_HEAD - 64) | 1 << (TAG_RANGE - 64) | 1 << (TAG_TIMES - 64) |
                   1 << (TAG_SIZES - 64) | 1 << (TAG_SERVER - 64)
@@ -110,6 +111,13 @@ int manifest_public_write(struct buf *part, const struct manifest_public *p, str
     tlv_u8(&o, p->wal_inside);
     if (put_item(part, &o, bytes, e) != 0)
         return -1;
+    if (p->last_record != 0) {
+        tlv_init(&o, bytes, sizeof bytes);
+        tlv_begin(&o, TAG_LAST_RECORD);
+        tlv_u64(&o, p->last_record);
+        if (put_item(part, &o, bytes, e) != 0)
+            return -1;
+    }
     if (p->tag[0] == '\0')
         return 0;
     tlv_init(&o, bytes, sizeof bytes);
@@ -182,6 +190,8 @@ static bool read_item(struct manifest_public *p, uint8_t tag, struct cur *c)
                get_bool(c, &p->data_checksums) && get_bool(c, &p->wal_inside);
     case TAG_TAG:
         return get_tag(p, c);
+    case TAG_LAST_RECORD:
+        return cur_u64(c, &p->last_record);
     default:
         c->left = 0; /* not for us */
         return true;

@@ -93,6 +93,7 @@ struct manifest_public {
     bool from_standby;
     bool data_checksums;
     bool wal_inside;
+    uint64_t last_record; /* where it begins; 0: the WAL inside goes on behind the stop LSN */
     char tag[MANIFEST_TAG_MAX + 1];
 };
 

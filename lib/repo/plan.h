@@ -135,6 +135,7 @@ struct plan_backup {
     tli_t stop_tli;
     lsn_t start;
     lsn_t stop;
+    lsn_t last_record; /* of the WAL inside, where nothing is behind it; else 0 */
     int64_t start_time;
     int64_t stop_time;
     uint64_t bytes;
