@@ -197,7 +197,8 @@ static int choose_job(struct dump_run *r, const struct options *o, const struct 
         .host = c->host,
         .port = c->port,
         .user = c->user,
-        .dbname = c->dbname};
+        .dbname = c->dbname,
+        .wait = c->wait};
     if (c->dbname != NULL && is_conninfo(c->dbname)) {
         r->how.connect.dsn = c->dbname;
         r->how.connect.dbname = NULL;

@@ -233,6 +233,25 @@ static int ask_version(struct sqlrun *s, struct err *e)
     return 0;
 }
 
+/* The same as pgconn_open does with its wait, where the client lives elsewhere. */
+static int psql_wait(struct sqlrun *s, const struct sqlrun_how *how, const char *dbname,
+                     struct err *e)
+{
+    int64_t until = os_mono_us() + (int64_t)how->connect.wait;
+    int rc = psql_open(s, how, dbname, e);
+
+    while (rc != 0 && e->code == ERR_UNREACHABLE && os_mono_us() < until) {
+        os_drop(&s->psql.proc.in);
+        pgtool_fini(&s->psql);
+        s->psql.proc = (struct os_proc)OS_PROC_INIT;
+        err_clear(e);
+        if (os_wait_fds(NULL, 0, os_mono_us() + USEC_PER_SEC, e) < 0)
+            return -1;
+        rc = psql_open(s, how, dbname, e);
+    }
+    return rc;
+}
+
 int sqlrun_open(struct sqlrun **out, const struct sqlrun_how *how, const char *dbname,
                 struct err *e)
 {
@@ -246,7 +265,7 @@ int sqlrun_open(struct sqlrun **out, const struct sqlrun_how *how, const char *d
     s->psql.proc = (struct os_proc)OS_PROC_INIT;
     buf_init(&info, 16 * 1024);
     if (how->runner != NULL && how->runner->n > 0) {
-        rc = psql_open(s, how, dbname, e);
+        rc = psql_wait(s, how, dbname, e);
     } else {
         struct pgconn_opts o = how->connect;
 
@@ -254,7 +273,7 @@ int sqlrun_open(struct sqlrun **out, const struct sqlrun_how *how, const char *d
         rc = 0;
         if (dbname != NULL) {
             rc = sqlrun_conninfo(NULL, how, dbname, &info, e);
-            o = (struct pgconn_opts){.dsn = buf_text(&info)};
+            o = (struct pgconn_opts){.dsn = buf_text(&info), .wait = how->connect.wait};
         }
         if (rc == 0)
             rc = pgconn_open(&s->c, &o, e);

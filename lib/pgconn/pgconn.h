@@ -22,6 +22,7 @@ struct pgconn_opts {
     const char *port;
     const char *user;
     const char *dbname; /* may be a connection string too, and then replaces dsn */
+    uint64_t wait;      /* microseconds to wait for a server that is starting; 0: not at all */
 };
 
 struct pgconn;

@@ -5,11 +5,12 @@
 
 #include "base/parse.h"
 #include "os/host.h"
+#include "os/proc.h"
 #include "os/time.h"
 #include "pgconn/inside.h"
 
 /* Where connect_timeout is not set.  The time covers all addresses that are tried. */
-enum { CONNECT_SECONDS = 15, CONNECT_MAX = 3600, PARAMS_MAX = 16 };
+enum { CONNECT_SECONDS = 15, CONNECT_MAX = 3600, PARAMS_MAX = 16, NAP_US = 500 * 1000 };
 
 static bool is_conninfo(const char *dbname)
 {
@@ -189,6 +190,18 @@ static int failed(const struct pgconn *c, bool replication, struct err *e)
     return -1;
 }
 
+/* Nobody listens yet, or it said itself that it is starting.  Whom it turned away it turns away
+ * again. */
+static bool is_starting(const struct pgconn *c)
+{
+    char text[700];
+    char state[PGCONN_STATE_MAX];
+
+    pgconn_one_line(text, sizeof text, PQerrorMessage(c->pg));
+    tidy(text, state);
+    return state[0] == '\0' || strcmp(state, "57P03") == 0;
+}
+
 static int finish_connect(const struct pgconn *c, bool replication, struct err *e)
 {
     int64_t deadline = os_mono_us() + connect_time(c);
@@ -250,12 +263,13 @@ static int begin(struct pgconn *c, const struct pgconn_opts *o, const char *repl
     return 0;
 }
 
-int pgconn_connect(struct pgconn **out, const struct pgconn_opts *o, const char *replication,
-                   struct err *e)
+static int connect_once(struct pgconn **out, const struct pgconn_opts *o, const char *replication,
+                        bool *later, struct err *e)
 {
     struct pgconn *c = calloc(1, sizeof *c);
 
     *out = NULL;
+    *later = false;
     if (c == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
     if (begin(c, o, replication, e) != 0 || finish_connect(c, replication != NULL, e) != 0)
@@ -267,8 +281,25 @@ int pgconn_connect(struct pgconn **out, const struct pgconn_opts *o, const char 
     *out = c;
     return 0;
 fail:
+    *later = c->pg != NULL && e->code == ERR_UNREACHABLE && is_starting(c);
     pgconn_close(c);
     return -1;
+}
+
+int pgconn_connect(struct pgconn **out, const struct pgconn_opts *o, const char *replication,
+                   struct err *e)
+{
+    int64_t until = os_mono_us() + (int64_t)o->wait;
+    bool later;
+
+    while (connect_once(out, o, replication, &later, e) != 0) {
+        if (!later || os_mono_us() >= until)
+            return -1;
+        err_clear(e);
+        if (os_wait_fds(NULL, 0, os_mono_us() + NAP_US, e) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* ---- for other programs ---- */

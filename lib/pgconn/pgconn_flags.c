@@ -29,6 +29,13 @@ static const struct opt options[] = {
      .arg = "DBNAME",
      .offset = AT(dbname),
      .help = "database or connection string (default: postgres)"},
+    {.name = "wait",
+     .kind = OPT_DURATION,
+     .arg = "TIME",
+     .offset = AT(wait),
+     .max = UINT64_C(86400) * 1000000,
+     .flags = OPT_ZERO,
+     .help = "wait so long for a server that is starting or not there yet (default: 0)"},
 };
 
 struct opt_set pgconn_flags_set(struct pgconn_flags *f)
@@ -44,5 +51,5 @@ struct opt_set pgconn_flags_set(struct pgconn_flags *f)
 
 struct pgconn_opts pgconn_flags_to(const struct pgconn_flags *f, const char *dsn)
 {
-    return (struct pgconn_opts){dsn, f->host, f->port, f->user, f->dbname};
+    return (struct pgconn_opts){dsn, f->host, f->port, f->user, f->dbname, f->wait};
 }

@@ -13,9 +13,10 @@ struct pgconn_flags {
     const char *port;
     const char *user;
     const char *dbname;
+    uint64_t wait;
 };
 
-/* -h, -p, -U, -d; f must outlive the set. */
+/* -h, -p, -U, -d, --wait; f must outlive the set. */
 struct opt_set pgconn_flags_set(struct pgconn_flags *f);
 
 /* Flags before the configuration's dsn (or NULL) before what libpq finds by itself. */
