@@ -18,6 +18,7 @@
 struct options {
     const char *output;
     const char *stream;
+    const char *at;
     const char *passphrase_file;
 };
 
@@ -35,6 +36,12 @@ static const struct opt options[] = {
      .arg = "NAME",
      .offset = AT(stream),
      .help = "which database, or globals for roles and tablespaces"},
+    {.name = "at",
+     .kind = OPT_TEXT,
+     .arg = "TIME",
+     .offset = AT(at),
+     .help = "the newest dump of the job that was taken at that time or before it; without an "
+             "offset, the time of this host"},
     {.name = "passphrase_file",
      .kind = OPT_TEXT,
      .arg = "FILE",
@@ -49,6 +56,7 @@ static const struct opt_program program = {
     .summary = "write a dump as a file that pg_restore or psql reads",
     .examples = "walden get shop                         the newest dump of the job, as shop.dump\n"
                 "walden get 20260221T030000Z-17 -o - | pg_restore --list\n"
+                "walden get shop --at '2026-02-21 03:00' as it was then\n"
                 "walden get shop --stream globals -o -   roles and tablespaces\n",
     .exits = "0    written, and every byte proven\n"
              "1    the dump is damaged, or the file could not be written\n"
@@ -148,7 +156,7 @@ static int get(const struct settings *s, const struct options *o, const char *la
     }
     t->root = (struct os_root)OS_ROOT_INIT;
     t->publish = (struct publish)PUBLISH_INIT;
-    if (dump_open(d, s, label, o->passphrase_file, e) == 0 &&
+    if (dump_open(d, s, label, o->at, o->passphrase_file, e) == 0 &&
         dump_open_stream(d, o->stream, &stream, e) == 0 &&
         open_target(t, o->output, &d->get.meta.streams.v[stream], e) == 0)
         rc = dump_get_stream(&d->get, stream, &t->sink, e);

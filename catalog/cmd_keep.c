@@ -208,7 +208,7 @@ static int find_dump(struct run *r, const char *label, struct pin *p, struct err
     int rc = dump_list_read(&list, &r->repo, NULL, &r->scratch, e);
 
     if (rc == 0)
-        found = dump_list_find(&list, label, &why);
+        found = dump_list_find(&list, label, INT64_MAX, &why);
     if (found != NULL) {
         p->kind = KIND_DUMP;
         (void)snprintf(p->label, sizeof p->label, "%s/%s", found->job, found->label);

@@ -60,6 +60,12 @@ static const struct opt options[] = {
      .arg = "COMMAND",
      .offset = AT(runner),
      .help = "what stands in front of pg_restore and psql (default: that of the dump's job)"},
+    {.name = "at",
+     .kind = OPT_TEXT,
+     .arg = "TIME",
+     .offset = AT(at),
+     .help = "the newest dump of the job that was taken at that time or before it; without an "
+             "offset, the time of this host"},
     {.name = "passphrase_file",
      .kind = OPT_TEXT,
      .arg = "FILE",
@@ -83,6 +89,7 @@ static const struct opt_program program = {
     .examples =
         "walden undump shop                       the newest dump, as shop_restored_TIME\n"
         "walden undump 20260221T030000Z-17 --database shop_test\n"
+        "walden undump shop --at '2026-02-21 03:00'\n"
         "walden undump shop --switch             and keep the old database aside\n"
         "walden undump shop --replace --yes\n"
         "walden undump shop --schema app --database shop\n"
@@ -149,7 +156,8 @@ int undump_connect(struct undump *u, struct err *e)
         .dsn = u->job.dsn != NULL || u->job.runner.n > 0 ? u->job.dsn : u->settings->dsn,
         .host = c->host,
         .port = c->port,
-        .user = c->user};
+        .user = c->user,
+        .wait = c->wait};
     if (c->dbname != NULL && strchr(c->dbname, '=') != NULL)
         u->how.connect.dsn = c->dbname;
     return sqlrun_open(&u->sql, &u->how,
@@ -208,7 +216,7 @@ static int run(struct undump *u, const char *label, struct err *e)
 
     if (check_options(u->o, e) != 0 || command_settings(u->settings, u->msg, e) != 0 ||
         secret_start(e) != 0 ||
-        dump_open(&u->dump, u->settings, label, u->o->passphrase_file, e) != 0 ||
+        dump_open(&u->dump, u->settings, label, u->o->at, u->o->passphrase_file, e) != 0 ||
         dump_open_stream(&u->dump, u->o->stream, &u->stream, e) != 0)
         return -1;
     if (u->dump.get.meta.streams.v[u->stream].kind != DUMP_DATABASE)

@@ -77,7 +77,7 @@ static bool least_recent(const struct choosing *c, bool backups, struct subject 
 static int choose_dump(struct drill_run *d, const struct choosing *c, const char *text,
                        struct err *e)
 {
-    const struct dump_item *found = dump_list_find(&c->dumps, text, e);
+    const struct dump_item *found = dump_list_find(&c->dumps, text, INT64_MAX, e);
 
     if (found == NULL)
         return -1;

@@ -254,7 +254,7 @@ static int open_dump(struct drill_run *d, struct err *e)
     struct undump *u = d->u;
 
     (void)snprintf(label, sizeof label, "%s/%s", d->record.job, d->record.what);
-    if (dump_open(&u->dump, d->s, label, d->o->passphrase_file, e) != 0)
+    if (dump_open(&u->dump, d->s, label, NULL, d->o->passphrase_file, e) != 0)
         return -1;
     d->repo = &u->dump.repo;
     d->record.system_id = d->repo->where.system_id;

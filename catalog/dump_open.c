@@ -7,6 +7,7 @@
 #include "cmd_key.h"
 #include "os/host.h"
 #include "repo/verified.h"
+#include "restore.h"
 
 static int first_lineage(void *arg, const char *name, struct err *e)
 {
@@ -56,17 +57,21 @@ static void hold(struct dump_open *d)
         err_clear(&quiet);
 }
 
-int dump_open(struct dump_open *d, const struct settings *s, const char *text,
+int dump_open(struct dump_open *d, const struct settings *s, const char *text, const char *at,
               const char *pass_file, struct err *e)
 {
+    int64_t moment = INT64_MAX;
+    bool assumed;
     const struct dump_item *found = NULL;
     struct dump_list list;
     int rc = -1;
 
+    if (at != NULL && restore_moment(at, &moment, &assumed, e) != 0)
+        return err_context(e, "--at");
     dump_list_init(&list, DUMP_LIST_MAX);
     if (open_repo(d, s, pass_file, e) == 0 &&
         dump_list_read(&list, &d->repo, NULL, &d->reader, e) == 0)
-        found = dump_list_find(&list, text, e);
+        found = dump_list_find(&list, text, moment, e);
     if (found != NULL) {
         d->item = *found;
         hold(d);

@@ -16,8 +16,9 @@ struct dump_open {
     struct object_reader reader;
 };
 
-/* text: see dump_list_find; pass_file: see cmd_key_secret.  Call dump_close whatever the answer. */
-int dump_open(struct dump_open *d, const struct settings *s, const char *text,
+/* text: see dump_list_find; at: a moment as a person wrote it, or NULL; pass_file: see
+ * cmd_key_secret.  Call dump_close whatever the answer. */
+int dump_open(struct dump_open *d, const struct settings *s, const char *text, const char *at,
               const char *pass_file, struct err *e) __attribute__((warn_unused_result));
 void dump_close(struct dump_open *d);
 

@@ -19,6 +19,7 @@ struct undump_options {
     const char *stream;
     const char *schema;
     const char *runner;
+    const char *at;
     const char *passphrase_file;
     bool replace;
     bool swap; /* --switch */

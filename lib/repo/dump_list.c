@@ -101,19 +101,21 @@ uint32_t dump_list_counter(const struct dump_list *l)
     return l->n == 0 ? 0 : l->v[l->n - 1].counter;
 }
 
-static const struct dump_item *newest(const struct dump_list *l, const char *job, bool tagged)
+static const struct dump_item *newest(const struct dump_list *l, const char *job, int64_t at,
+                                      bool tagged)
 {
     for (size_t i = l->n; i > 0; i--) {
         const struct dump_item *d = &l->v[i - 1];
 
-        if (d->readable && (job == NULL || strcmp(d->job, job) == 0) &&
+        if (d->readable && d->public.start <= at && (job == NULL || strcmp(d->job, job) == 0) &&
             (tagged || d->public.tag[0] == '\0'))
             return d;
     }
     return NULL;
 }
 
-const struct dump_item *dump_list_find(const struct dump_list *l, const char *text, struct err *e)
+const struct dump_item *dump_list_find(const struct dump_list *l, const char *text, int64_t at,
+                                       struct err *e)
 {
     const struct dump_item *found = NULL;
     const char *slash = strchr(text, '/');
@@ -138,9 +140,18 @@ const struct dump_item *dump_list_find(const struct dump_list *l, const char *te
     if (n == 0 && slash == NULL) {
         const char *job = strcmp(text, "latest") == 0 ? NULL : text;
 
-        found = newest(l, job, false);
+        found = newest(l, job, at, false);
         if (found == NULL)
-            found = newest(l, job, true);
+            found = newest(l, job, at, true);
+        if (found == NULL && at != INT64_MAX && newest(l, job, INT64_MAX, true) != NULL) {
+            (void)err_set(e, ERR_USAGE, "no dump of \"%.100s\" is as old as that", text);
+            (void)err_hint(e, "\"walden list\" shows when each was taken.");
+            return NULL;
+        }
+    } else if (found != NULL && at != INT64_MAX) {
+        (void)err_set(e, ERR_USAGE, "--at chooses among the dumps of a job, and \"%.100s\" is one",
+                      text);
+        return NULL;
     }
     if (found == NULL) {
         (void)err_set(e, ERR_USAGE, "there is no dump \"%.100s\"", text);

@@ -34,8 +34,10 @@ uint32_t dump_list_counter(const struct dump_list *l);
 
 /*
  * What a person may mean: a label, JOB/LABEL, or the name of a job (or "latest") for its newest
- * readable dump without a tag, failing that with one.  NULL with *e and a hint.
+ * readable dump without a tag, failing that with one.  Of a job, those count whose snapshot is not
+ * younger than `at` (INT64_MAX: all).  NULL with *e and a hint.
  */
-const struct dump_item *dump_list_find(const struct dump_list *l, const char *text, struct err *e);
+const struct dump_item *dump_list_find(const struct dump_list *l, const char *text, int64_t at,
+                                       struct err *e);
 
 #endif
