@@ -13,15 +13,19 @@
 
 /* --- feeding a program --- */
 
+enum { FEED_BEGIN = 4096 };
+
 struct feeder {
     struct sink sink;
     struct pgtool_run *to;
     bool refused; /* it does not read any more */
+    bool old;     /* plain SQL for a server that lacks a setting which the dump makes */
+    size_t held;  /* its beginning, until it can be looked at */
+    uint8_t begin[FEED_BEGIN];
 };
 
-static int feeder_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
+static int feed(struct feeder *f, const uint8_t *bytes, size_t len, struct err *e)
 {
-    struct feeder *f = (struct feeder *)s;
     int rc = pgtool_write(f->to, bytes, len, e);
 
     if (rc <= 0)
@@ -30,10 +34,60 @@ static int feeder_write(struct sink *s, const uint8_t *bytes, size_t len, struct
     return err_set(e, ERR_IO, "%s does not read any more", f->to->program);
 }
 
+/* What pg_dump sets before the first statement, on servers that have it.  psql stops at the first
+ * error, and here it would be at a setting that only says the default: it becomes a comment. */
+static void make_old(uint8_t *text, size_t len)
+{
+    static const char setting[] = "SET transaction_timeout = 0;\n";
+
+    for (size_t at = 0; at < len;) {
+        const uint8_t *end = memchr(text + at, '\n', len - at);
+        size_t n = end == NULL ? len - at : (size_t)(end - (text + at)) + 1;
+        const char *line = (const char *)text + at;
+
+        if (n == sizeof setting - 1 && memcmp(line, setting, n) == 0) {
+            memcpy(text + at, "--", 2);
+            return;
+        }
+        if (line[0] != '\n' && line[0] != '-' && line[0] != '\\' &&
+            (n < 4 || memcmp(line, "SET ", 4) != 0))
+            return;
+        at += n;
+    }
+}
+
+static int let_go(struct feeder *f, struct err *e)
+{
+    size_t held = f->held;
+
+    if (held == 0)
+        return 0;
+    make_old(f->begin, held);
+    f->held = 0;
+    f->old = false;
+    return feed(f, f->begin, held, e);
+}
+
+static int feeder_write(struct sink *s, const uint8_t *bytes, size_t len, struct err *e)
+{
+    struct feeder *f = (struct feeder *)s;
+    size_t room = sizeof f->begin - f->held;
+    size_t n = len < room ? len : room;
+
+    if (f->old) {
+        memcpy(f->begin + f->held, bytes, n);
+        f->held += n;
+        bytes += n;
+        len -= n;
+        if (f->held == sizeof f->begin && let_go(f, e) != 0)
+            return -1;
+    }
+    return len == 0 ? 0 : feed(f, bytes, len, e);
+}
+
 static int feeder_finish(struct sink *s, struct err *e)
 {
-    (void)s, (void)e;
-    return 0;
+    return let_go((struct feeder *)s, e);
 }
 
 static void feeder_abort(struct sink *s)
@@ -47,6 +101,9 @@ int undump_feed(struct undump *u, struct pgtool_run *to, struct err *e)
 {
     struct feeder f = {.to = to};
     struct err why = {0};
+
+    f.old = u->dump.get.meta.streams.v[u->stream].format == DUMPFILE_PLAIN &&
+            sqlrun_version(u->sql) < 170000;
 
     sink_init(&f.sink, &feeder_ops, PHASE_DELIVER);
     if (dump_get_stream(&u->dump.get, u->stream, &f.sink, &why) == 0)
