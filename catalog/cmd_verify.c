@@ -12,6 +12,7 @@
 #include "object/secret.h"
 #include "os/time.h"
 #include "os/tty.h"
+#include "repo/verify_drills.h"
 #include "repo/verify_pool.h"
 #include "verify.h"
 
@@ -240,7 +241,10 @@ static int read_dumps(struct reading *rd, struct survey_lineage *l, struct verif
                                    .progress = shown ? show_backup_progress : NULL,
                                    .arg = &rd->progress};
 
-    return verify_dumps(&rd->result->dumps, &how, e);
+    if (verify_dumps(&rd->result->dumps, &how, e) != 0)
+        return -1;
+    return verify_drills(&l->drills, &rd->survey->repo, &rd->result->wal.part, &l->scan.problems,
+                         &rd->result->drills, &rd->survey->reader, e);
 }
 
 static int read_objects(struct reading *rd, struct survey_lineage *l, struct verify_run *run,

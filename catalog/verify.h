@@ -34,6 +34,7 @@ struct verify_result {
     struct verify wal;
     struct verify_backups backups;
     struct verify_dumps dumps;
+    uint64_t drills; /* records that were read back */
     struct verify_log log;
     struct verify_runs runs;
     bool logged; /* an interrupted run can be gone on with */

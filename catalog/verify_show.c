@@ -195,6 +195,7 @@ int verify_print_json(const struct survey *s, const struct verify_result *r, str
     json_num(&j, "content_bytes", r->wal.bytes + r->backups.bytes + r->dumps.bytes);
     json_backups(&j, &r->backups);
     json_dumps(&j, &r->dumps);
+    json_num(&j, "drill_records", r->drills);
     json_runs(&j, r);
     survey_json_problems(s, &j);
     json_object_end(&j);
