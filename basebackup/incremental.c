@@ -130,6 +130,8 @@ static int upload(struct source *s, struct intake *i, char why[BACKUP_WHY_MAX], 
 int incremental_offer(struct source *s, const struct backup_options *o, struct intake *i,
                       char why[BACKUP_WHY_MAX], struct err *e)
 {
+    uint32_t segment;
+
     why[0] = '\0';
     if (intake_load(i, e) != 0 || check_prior(i, o, why, e) != 0)
         return -1;
@@ -139,7 +141,10 @@ int incremental_offer(struct source *s, const struct backup_options *o, struct i
         return -1;
     if (why[0] != '\0')
         return 0;
-    return compose_begin(&i->compose, s->who.system_id, &i->manifest, &i->put, i->temp, e) == 0
+    if (replication_relation_pages(s->c, &segment, e) != 0)
+        return -1;
+    return compose_begin(&i->compose, s->who.system_id, segment, &i->manifest, &i->put, i->temp,
+                         e) == 0
                ? 1
                : -1;
 }

@@ -166,6 +166,8 @@ static int on_begin(void *arg, const struct tar_member *m, struct err *e)
     else if (strcmp(i->path, "postgresql.conf") == 0)
         i->has_conf = true;
     buf_clear(&i->kept);
+    if (i->compose.waits)
+        return compose_wait(&i->compose, i->full, m->mode, m->mtime, m->size, e);
     if (pages_put_file(&i->put, i->full, 0, m->mode, m->mtime, e) != 0)
         return -1;
     return i->compose.open ? compose_file(&i->compose, e) : 0;
@@ -214,8 +216,11 @@ static int end_file(struct intake *i, struct err *e)
     uint64_t size;
     uint32_t crc;
 
-    if ((i->compose.open && compose_end(&i->compose, &received, &received_crc, e) != 0) ||
-        (is_rewritten(i) && end_label(i, &received, &received_crc, e) != 0) ||
+    if (i->compose.open && compose_end(&i->compose, &received, &received_crc, e) != 0)
+        return -1;
+    if (i->compose.waits)
+        return check_file(i->check, i->path, received, received_crc, e);
+    if ((is_rewritten(i) && end_label(i, &received, &received_crc, e) != 0) ||
         pages_put_end(&i->put, &size, &crc, e) != 0)
         return -1;
     i->bytes += size;
@@ -290,6 +295,15 @@ static void begin_archive(struct intake *i, size_t number)
     i->in_tar = true;
 }
 
+static int end_manifest(struct intake *i, struct err *e)
+{
+    if (check_manifest_end(i->check, e) != 0 || compose_finish(&i->compose, i->check, e) != 0)
+        return -1;
+    i->files += i->compose.late_files;
+    i->bytes += i->compose.late_bytes;
+    return 0;
+}
+
 /* One block; *over after the last. */
 static int take_block(struct intake *i, const struct ring_block *b, bool *over, struct err *e)
 {
@@ -311,7 +325,7 @@ static int take_block(struct intake *i, const struct ring_block *b, bool *over, 
             return -1;
         return check_manifest(i->check, b->bytes, b->len, e);
     case RING_MANIFEST_END:
-        return check_manifest_end(i->check, e) != 0 ? -1 : compose_finish(&i->compose, i->check, e);
+        return end_manifest(i, e);
     case RING_END:
         *over = true;
         break;

@@ -48,7 +48,7 @@ static int damaged(const char *what, struct err *e)
     return err_set(e, ERR_DAMAGED, "an increment of the server makes no sense: %s", what);
 }
 
-static uint32_t number(const struct increment *i, uint32_t n)
+uint32_t increment_number(const struct increment *i, uint32_t n)
 {
     return get_u32(i->numbers.p + (size_t)4 * n);
 }
@@ -70,7 +70,8 @@ static int take_head(struct increment *i, struct err *e)
 static int check_numbers(const struct increment *i, struct err *e)
 {
     for (uint32_t n = 0; n < i->count; n++)
-        if (number(i, n) >= INCREMENT_PAGES_MAX || (n > 0 && number(i, n) <= number(i, n - 1)))
+        if (increment_number(i, n) >= INCREMENT_PAGES_MAX ||
+            (n > 0 && increment_number(i, n) <= increment_number(i, n - 1)))
             return damaged("its pages are out of order", e);
     return 0;
 }
@@ -89,7 +90,7 @@ static int take_page(struct increment *i, const uint8_t *bytes, size_t len, stru
     if ((i->at - i->body) % INCREMENT_PAGE == 0) {
         if (i->sent == i->count)
             return damaged("bytes behind its last page", e);
-        if (go_to(i, number(i, i->sent++), e) != 0)
+        if (go_to(i, increment_number(i, i->sent++), e) != 0)
             return -1;
         i->page++;
     }

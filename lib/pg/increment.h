@@ -58,6 +58,9 @@ void increment_fini(struct increment *i);
 int increment_feed(struct increment *i, const uint8_t *bytes, size_t len, struct err *e)
     __attribute__((warn_unused_result));
 
+/* The n-th page that was sent, when the list has come; n < count. */
+uint32_t increment_number(const struct increment *i, uint32_t n);
+
 /* No more comes: the pages behind the last one that was sent. */
 int increment_finish(struct increment *i, struct err *e) __attribute__((warn_unused_result));
 

@@ -106,6 +106,21 @@ int replication_segsize(struct pgconn *c, uint32_t *segsize, struct err *e)
     return 0;
 }
 
+int replication_relation_pages(struct pgconn *c, uint32_t *pages, struct err *e)
+{
+    enum { PAGE = 8192 };
+    struct err ignored = {0};
+    char text[32];
+    uint64_t size;
+
+    if (replication_show(c, "segment_size", text, sizeof text, e) != 0)
+        return -1;
+    if (parse_size(text, PAGE, (uint64_t)PAGE * UINT32_MAX, &size, &ignored) != 0)
+        return strange("SHOW segment_size", e);
+    *pages = (uint32_t)(size / PAGE);
+    return 0;
+}
+
 int replication_dir_mode(struct pgconn *c, uint32_t *mode, struct err *e)
 {
     char text[16];

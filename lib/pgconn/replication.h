@@ -41,6 +41,10 @@ int replication_identify(struct pgconn *c, struct replication_system *out, struc
 int replication_show(struct pgconn *c, const char *name, char *out, size_t cap, struct err *e)
     __attribute__((warn_unused_result));
 
+/* Pages of 8 kB in a relation's file before the next one begins. */
+int replication_relation_pages(struct pgconn *c, uint32_t *pages, struct err *e)
+    __attribute__((warn_unused_result));
+
 /* The WAL segment size in bytes. */
 int replication_segsize(struct pgconn *c, uint32_t *segsize, struct err *e)
     __attribute__((warn_unused_result));

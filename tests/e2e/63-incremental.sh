@@ -38,9 +38,10 @@ change() {
         'create database another' 'vacuum' checkpoint
 }
 
-# same WHAT DIR DIR: the same files with the same bytes, but for what every backup has of its own.
+# same WHAT DIR DIR: the same files with the same bytes, but for what every backup has of its own, and
+# visibility maps (193-visibility-map).
 same() {
-    run diff -r --no-dereference -x backup_label -x backup_manifest -x pg_control -x pg_wal -x pg_tblspc "$2" "$3"
+    run diff -r --no-dereference -x backup_label -x backup_manifest -x pg_control -x pg_wal -x pg_tblspc -x '*_vm' "$2" "$3"
     is "$RC $OUT$ERR" '0 ' "$1"
 }
 
@@ -65,6 +66,7 @@ check_same() {
     same "$what: in the tablespace, too" "$dir.2.$oid" "$dir.combspace"
     pg_backup_hot "$name" "$dir.full" -T "${SCRATCH//=/\\=}/$name space\\=1=$dir.fullspace" || bail 'no full copy'
     same "$what: the same bytes as a full copy" "$dir.2" "$dir.full"
+    is "$(b_more_visible "$dir.2" "$dir.full")" '' "$what: no bit too much in any visibility map"
     same "$what: in the tablespace, too" "$dir.2.$oid" "$dir.fullspace"
 }
 

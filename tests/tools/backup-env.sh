@@ -63,6 +63,20 @@ b_verified() {
 b_labels() { (cd "$(w_repo "$1")" && find . -path '*/backup/*' -type f ! -name '.*' -printf '%f\n' | sort); }
 b_packs() { (cd "$(w_repo "$1")" && find . -path '*/pack/*' -type f ! -name '.*' -printf '%f\n' | sort); }
 
+# b_more_visible DIR DIR: the visibility maps of which the first has a bit that the second has not.
+b_more_visible() {
+    local file
+    for file in $(cd "$1" && find . -name '*_vm' | sort); do
+        perl -e '
+            my ($mine, $theirs) = map { open(my $f, "<", $_) or die "$_: $!"; local $/; scalar <$f> } @ARGV;
+            for (my $at = 0; $at < length $mine; $at++) {
+                next if $at % 8192 < 24;
+                my $bits = ord(substr($mine, $at, 1));
+                exit 1 if $bits & ~($at < length $theirs ? ord(substr($theirs, $at, 1)) : 0);
+            }' "$1/$file" "$2/$file" || echo "$file"
+    done
+}
+
 # b_clean REPO: nobody's mark or temporary file stayed behind (the archiver is at work in wal/ meanwhile).
 b_clean() {
     [ -z "$(find "$(w_repo "$1")" \( -name '.tmp.*' -o -path '*/lease/*' \) ! -path '*/wal/*' -type f)" ]
