@@ -46,6 +46,28 @@ static int parse_signature(struct record *r, const char *line, const char *end, 
     return 0;
 }
 
+/* "walden-TYPE N" with another number: who made it, if anybody can tell. */
+static int other_version(const char *bytes, size_t len, const char *type, const char *what,
+                         struct err *e)
+{
+    char first[64];
+    size_t n = (size_t)snprintf(first, sizeof first, "walden-%s ", type);
+    size_t digits = 0;
+
+    while (n + digits < len && bytes[n + digits] >= '0' && bytes[n + digits] <= '9')
+        digits++;
+    if (len > n && memcmp(bytes, first, n) == 0 && digits > 0 && digits < 10 && n + digits < len &&
+        bytes[n + digits] == '\n') {
+        (void)err_set(e, ERR_REFUSED,
+                      "file \"%s\" has format version %.*s, and this program knows version 1 only",
+                      what, (int)digits, bytes + n);
+        return err_hint(e, "A newer Walden made or changed it: install that version here, too.");
+    }
+    (void)err_set(e, ERR_REFUSED, "file \"%s\" is not a \"walden-%s\" file of version 1", what,
+                  type);
+    return err_hint(e, "It is another file, or a damaged one.");
+}
+
 int record_open(struct record *r, const char *type, const char *bytes, size_t len, const char *what,
                 struct err *e)
 {
@@ -58,11 +80,8 @@ int record_open(struct record *r, const char *type, const char *bytes, size_t le
     memset(r, 0, sizeof *r);
     r->what = what;
     n = (size_t)snprintf(first, sizeof first, "walden-%s 1\n", type);
-    if (len < n || memcmp(bytes, first, n) != 0) {
-        (void)err_set(e, ERR_REFUSED, "file \"%s\" is not a \"walden-%s\" file of version 1", what,
-                      type);
-        return err_hint(e, "It is another file, or a newer version of Walden wrote it.");
-    }
+    if (len < n || memcmp(bytes, first, n) != 0)
+        return other_version(bytes, len, type, what, e);
     if (end[-1] != '\n' || memchr(bytes, '\0', len) != NULL)
         return record_bad(r, "it is cut short", e);
     line = last_line(bytes, end);

@@ -175,6 +175,8 @@ static void hint(const struct pgconn *c, const char *text, const char *state, bo
         (void)err_hint(e, "The server is starting, stopping or recovering: try again later.");
     else if (pgconn_tls_hint(text) != NULL)
         (void)err_hint(e, "%s", pgconn_tls_hint(text));
+    else if (state[0] == '\0') /* nobody has answered */
+        (void)err_hint(e, "Start the server, or say where it is: -h, -p, -U, PGHOST, PGPORT.");
 }
 
 static int failed(const struct pgconn *c, bool replication, struct err *e)

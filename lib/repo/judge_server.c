@@ -185,9 +185,10 @@ void judge_server(struct judge *j)
     if (pg->state == JUDGE_SERVER_NONE && !pg->ready_known)
         return;
     if (pg->state == JUDGE_SERVER_AWAY)
-        judge_say(j, "server", JUDGE_UNKNOWN,
-                  "check -h, -p, -U or PGHOST; --no-server leaves it out",
-                  "the server cannot be asked: %s", pg->why);
+        judge_say(
+            j, "server", JUDGE_UNKNOWN,
+            "start the server, or say where it is: -h, -p, -U, PGHOST; --no-server leaves it out",
+            "the server cannot be asked: %s", pg->why);
     if (pg->state == JUDGE_SERVER_OK) {
         judge_say(j, "server", JUDGE_OK, NULL, "the server answers%s",
                   pg->in_recovery ? " (in recovery)" : "");
