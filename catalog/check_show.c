@@ -7,7 +7,7 @@
 #include "command.h"
 #include "os/time.h"
 
-enum { WIDTH = 80, INDENT = 12, SCHEMA = 1 };
+enum { INDENT = 12, SCHEMA = 1 };
 
 static const char *title(enum judge_state s)
 {
@@ -30,34 +30,6 @@ static unsigned count(const struct check *c, enum judge_state s)
     return n;
 }
 
-/* Breaks at blanks, so that a line fits 80 columns. */
-static int wrap(struct buf *out, const char *lead, const char *text, struct err *e)
-{
-    size_t column = strlen(lead);
-
-    if (buf_str(out, lead, e) != 0)
-        return -1;
-    while (*text != '\0') {
-        size_t len = strcspn(text, " ");
-
-        if (column > INDENT && column + 1 + len > WIDTH) {
-            if (buf_fmt(out, e, "\n%*s", INDENT, "") != 0)
-                return -1;
-            column = INDENT;
-        } else if (column > INDENT) {
-            if (buf_str(out, " ", e) != 0)
-                return -1;
-            column++;
-        }
-        if (buf_add(out, text, len, e) != 0)
-            return -1;
-        column += len;
-        text += len;
-        text += strspn(text, " ");
-    }
-    return buf_str(out, "\n", e);
-}
-
 int check_verdict(const struct judge_verdict *v, struct buf *out, struct err *e)
 {
     char lead[32];
@@ -65,12 +37,12 @@ int check_verdict(const struct judge_verdict *v, struct buf *out, struct err *e)
 
     (void)snprintf(lead, sizeof lead, "%-*s", INDENT, title(v->state));
     (void)snprintf(text, sizeof text, "%s: %s", v->name, v->text);
-    if (wrap(out, lead, text, e) != 0)
+    if (command_wrap_behind(out, lead, text, e) != 0)
         return -1;
     if (v->next[0] == '\0')
         return 0;
     (void)snprintf(lead, sizeof lead, "%*s", INDENT, "next: ");
-    return wrap(out, lead, v->next, e);
+    return command_wrap_behind(out, lead, v->next, e);
 }
 
 static int show_loss(const struct check *c, struct buf *out, struct err *e)

@@ -202,28 +202,35 @@ unsigned command_width(void)
     return n == 0 || n > COMMAND_WIDTH ? (unsigned)COMMAND_WIDTH : n;
 }
 
+int command_wrap_behind(struct buf *out, const char *lead, const char *text, struct err *e)
+{
+    size_t indent = strlen(lead);
+    size_t column = indent;
+    size_t width = command_width();
+
+    if (buf_str(out, lead, e) != 0)
+        return -1;
+    /* A word that is longer than a line stays whole. */
+    for (text += strspn(text, " "); *text != '\0'; text += strspn(text, " ")) {
+        size_t len = strcspn(text, " ");
+        bool is_first = column == indent;
+        bool fits = is_first || column + 1 + len <= width;
+
+        if ((!fits && buf_fmt(out, e, "\n%*s", (int)indent, "") != 0) ||
+            (fits && !is_first && buf_str(out, " ", e) != 0) || buf_add(out, text, len, e) != 0)
+            return -1;
+        column = (fits ? column + (is_first ? 0 : 1) : indent) + len;
+        text += len;
+    }
+    return buf_str(out, "\n", e);
+}
+
 int command_wrap(struct buf *out, unsigned indent, const char *text, struct err *e)
 {
-    unsigned width = command_width();
-    size_t room = width > 2 * indent ? width - indent : indent;
+    char lead[COMMAND_WIDTH];
 
-    while (*text != '\0') {
-        size_t take = strlen(text);
-        size_t cut;
-
-        if (take > room) {
-            /* Before the word that does not fit; a word that is longer than a line stays whole. */
-            for (take = room; take > 0 && text[take] != ' '; take--)
-                continue;
-            if (take == 0)
-                take = strcspn(text, " ");
-        }
-        for (cut = take; cut > 0 && text[cut - 1] == ' '; cut--)
-            continue;
-        if (buf_fmt(out, e, "%*s%.*s\n", (int)indent, "", (int)cut, text) != 0)
-            return -1;
-        text += take;
-        text += strspn(text, " ");
-    }
-    return 0;
+    if (*text == '\0')
+        return 0;
+    (void)snprintf(lead, sizeof lead, "%*s", (int)indent, "");
+    return command_wrap_behind(out, lead, text, e);
 }

@@ -110,7 +110,11 @@ enum { COMMAND_WIDTH = 80 };
 /* How wide lines may be: COLUMNS, else the terminal's columns, but no more than COMMAND_WIDTH. */
 unsigned command_width(void);
 
-/* Appends a text (of visible characters) as lines that are indented and no wider than that. */
+/* Appends a text (of visible characters) as lines that are no wider than that, unless a word is:
+ * the first behind `lead`, the others as far from the margin. */
+int command_wrap_behind(struct buf *out, const char *lead, const char *text, struct err *e)
+    __attribute__((warn_unused_result));
+/* The same, all of them indented; no line for an empty text. */
 int command_wrap(struct buf *out, unsigned indent, const char *text, struct err *e)
     __attribute__((warn_unused_result));
 
