@@ -221,31 +221,26 @@ out:
     return rc;
 }
 
+struct line {
+    struct options mine; /* first: what a body gets */
+    struct pgconn_flags to;
+};
+
+static int body(const struct command_call *c, struct err *e)
+{
+    const struct line *l = c->mine;
+
+    if (settings_need(c->s, "repo", e) != 0)
+        return -1;
+    return doctor(c->s, &l->mine, &l->to, e);
+}
+
 int cmd_doctor(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
-    struct settings settings;
-    struct options mine = {.patience = UINT64_C(75) * 1000000};
-    struct pgconn_flags to = {.host = NULL};
-    struct opt_set sets[3];
-    struct opt_args args;
-    struct err e = {0};
-    int status;
+    struct line l = {.mine.patience = UINT64_C(75) * 1000000};
+    const struct opt_set own[] = {
+        {"Options", options, sizeof options / sizeof options[0], &l, NULL, NULL},
+        pgconn_flags_set(&l.to)};
 
-    settings_init(&settings);
-    sets[0] =
-        (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = pgconn_flags_set(&to);
-    sets[2] = settings_options(&settings);
-    if (command_parse(&program, sets, 3, argc, argv, &args, &status) == 0) {
-        status = command_settings(&settings, &m, &e);
-        if (status == 0)
-            status = settings_need(&settings, "repo", &e);
-        if (status == 0)
-            status = doctor(&settings, &mine, &to, &e);
-        if (status < 0)
-            status = command_fail(&m, &e);
-    }
-    settings_fini(&settings);
-    return status;
+    return command_run(&program, own, 2, body, argc, argv);
 }

@@ -221,37 +221,30 @@ static int use_copy(struct settings *s, const char *name, struct err *e)
     return t != NULL ? 0 : -1;
 }
 
+static int body(const struct command_call *c, struct err *e)
+{
+    const struct options *mine = c->mine;
+    struct run *r;
+    int status = -1;
+
+    if (mine->copy != NULL && use_copy(c->s, mine->copy, e) != 0)
+        return -1;
+    r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to read the repository with");
+    r->m = c->m;
+    r->s = c->s;
+    r->o = mine;
+    status = expire(r, e);
+    free(r);
+    return status;
+}
+
 int cmd_expire(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
-    struct settings settings;
     struct options mine = {0};
-    struct run *r = calloc(1, sizeof *r);
-    struct opt_set sets[2];
-    struct opt_args args;
-    struct err e = {0};
-    int status;
+    const struct opt_set own = {"Options", options, sizeof options / sizeof options[0],
+                                &mine,     NULL,    NULL};
 
-    settings_init(&settings);
-    sets[0] =
-        (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = settings_options(&settings);
-    if (command_parse(&program, sets, 2, argc, argv, &args, &status) == 0) {
-        status = command_settings(&settings, &m, &e);
-        if (status == 0 && r == NULL)
-            status = err_set(&e, ERR_NOMEM, "no memory to read the repository with");
-        if (status == 0 && mine.copy != NULL)
-            status = use_copy(&settings, mine.copy, &e);
-        if (status == 0) {
-            r->m = &m;
-            r->s = &settings;
-            r->o = &mine;
-            status = expire(r, &e);
-        }
-        if (status < 0)
-            status = command_fail(&m, &e);
-    }
-    free(r);
-    settings_fini(&settings);
-    return status;
+    return command_run(&program, &own, 1, body, argc, argv);
 }

@@ -213,27 +213,16 @@ static int run(const struct msg *m, struct settings *s, const struct find_option
     return status;
 }
 
+static int body(const struct command_call *c, struct err *e)
+{
+    return run(c->m, c->s, c->mine, c->operand, e);
+}
+
 int cmd_find(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
-    struct settings settings;
     struct find_options mine = {0};
-    struct opt_set sets[2];
-    struct opt_args args;
-    struct err e = {0};
-    int status;
+    const struct opt_set own = {"Options", options, sizeof options / sizeof options[0],
+                                &mine,     NULL,    NULL};
 
-    settings_init(&settings);
-    sets[0] =
-        (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = settings_options(&settings);
-    if (command_parse(&program, sets, 2, argc, argv, &args, &status) == 0) {
-        status = command_settings(&settings, &m, &e);
-        if (status == 0)
-            status = run(&m, &settings, &mine, args.n > 0 ? args.v[0] : NULL, &e);
-        if (status < 0)
-            status = command_fail(&m, &e);
-    }
-    settings_fini(&settings);
-    return status;
+    return command_run(&program, &own, 1, body, argc, argv);
 }

@@ -366,33 +366,24 @@ out:
     return rc;
 }
 
-int cmd_keep(int argc, char **argv)
+static int body(const struct command_call *c, struct err *e)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
-    struct settings settings;
-    struct options mine = {0};
     struct run *r = calloc(1, sizeof *r);
-    struct opt_set sets[2];
-    struct opt_args args = {.n = 0};
-    struct err e = {0};
     int status;
 
-    settings_init(&settings);
-    sets[0] =
-        (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = settings_options(&settings);
-    if (command_parse(&program, sets, 2, argc, argv, &args, &status) == 0) {
-        status = command_settings(&settings, &m, &e);
-        if (status == 0 && r == NULL)
-            status = err_set(&e, ERR_NOMEM, "no memory to read the repository with");
-        if (status == 0) {
-            *r = (struct run){.m = &m, .s = &settings, .o = &mine};
-            status = keep(r, args.n > 0 ? args.v[0] : NULL, &e);
-        }
-        if (status < 0)
-            status = command_fail(&m, &e);
-    }
+    if (r == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to read the repository with");
+    *r = (struct run){.m = c->m, .s = c->s, .o = c->mine};
+    status = keep(r, c->operand, e);
     free(r);
-    settings_fini(&settings);
     return status;
+}
+
+int cmd_keep(int argc, char **argv)
+{
+    struct options mine = {0};
+    const struct opt_set own = {"Options", options, sizeof options / sizeof options[0],
+                                &mine,     NULL,    NULL};
+
+    return command_run(&program, &own, 1, body, argc, argv);
 }

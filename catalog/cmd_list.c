@@ -392,27 +392,16 @@ static int list(const struct settings *settings, const struct options *mine, str
     return rc;
 }
 
+static int body(const struct command_call *c, struct err *e)
+{
+    return list(c->s, c->mine, e);
+}
+
 int cmd_list(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
-    struct settings settings;
     struct options mine = {0};
-    struct opt_set sets[2];
-    struct opt_args args;
-    struct err e = {0};
-    int status;
+    const struct opt_set own = {"Options", options, sizeof options / sizeof options[0],
+                                &mine,     NULL,    NULL};
 
-    settings_init(&settings);
-    sets[0] =
-        (struct opt_set){"Options", options, sizeof options / sizeof options[0], &mine, NULL, NULL};
-    sets[1] = settings_options(&settings);
-    if (command_parse(&program, sets, 2, argc, argv, &args, &status) == 0) {
-        status = command_settings(&settings, &m, &e);
-        if (status == 0)
-            status = list(&settings, &mine, &e);
-        if (status < 0)
-            status = command_fail(&m, &e);
-    }
-    settings_fini(&settings);
-    return status;
+    return command_run(&program, &own, 1, body, argc, argv);
 }

@@ -397,34 +397,32 @@ static int with_options(const struct msg *m, struct settings *s, struct restore_
     return status;
 }
 
+struct line {
+    struct restore_options mine; /* first: what a body gets */
+    restore_run *go;
+};
+
+static int body(const struct command_call *c, struct err *e)
+{
+    struct line *l = c->mine;
+
+    return with_options(c->m, c->s, &l->mine, l->go, e);
+}
+
 int restore_main(const struct opt_program *prog, const struct opt *opts, size_t n, restore_run *go,
                  int argc, char **argv)
 {
-    const struct msg m = {prog->name, MSG_NORMAL};
-    struct settings settings;
-    struct restore_options mine = {.action = -1};
-    struct opt_set sets[2];
-    struct opt_args args;
-    struct err e = {0};
+    struct line l = {.mine.action = -1, .go = go};
+    const struct opt_set own = {"Options", opts, n, &l, NULL, NULL};
     int status;
 
-    settings_init(&settings);
-    restore_maps_init(&mine.maps, RESTORE_MAPS_MAX);
-    sets[0] = (struct opt_set){"Options", opts, n, &mine, NULL, NULL};
-    sets[1] = settings_options(&settings);
-    if (command_parse(prog, sets, 2, argc, argv, &args, &status) == 0) {
-        status = command_settings(&settings, &m, &e);
-        if (status == 0)
-            status = with_options(&m, &settings, &mine, go, &e);
-        if (status < 0)
-            status = command_fail(&m, &e);
+    restore_maps_init(&l.mine.maps, RESTORE_MAPS_MAX);
+    status = command_run(prog, &own, 1, body, argc, argv);
+    for (size_t i = 0; i < l.mine.maps.n; i++) {
+        free(l.mine.maps.v[i].from);
+        free(l.mine.maps.v[i].to);
     }
-    for (size_t i = 0; i < mine.maps.n; i++) {
-        free(mine.maps.v[i].from);
-        free(mine.maps.v[i].to);
-    }
-    restore_maps_fini(&mine.maps);
-    settings_fini(&settings);
+    restore_maps_fini(&l.mine.maps);
     return status;
 }
 

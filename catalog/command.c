@@ -139,6 +139,33 @@ int command_parse(const struct opt_program *prog, const struct opt_set *sets, si
     return 1;
 }
 
+int command_run(const struct opt_program *prog, const struct opt_set *own, size_t n_own,
+                command_body *body, int argc, char **argv)
+{
+    const struct msg m = {prog->name, MSG_NORMAL};
+    struct opt_set sets[COMMAND_SETS_MAX + 1];
+    struct settings settings;
+    struct opt_args args = {.n = 0};
+    struct err e = {0};
+    int status;
+
+    settings_init(&settings);
+    memcpy(sets, own, n_own * sizeof *sets);
+    sets[n_own] = settings_options(&settings);
+    if (command_parse(prog, sets, n_own + 1, argc, argv, &args, &status) == 0) {
+        struct command_call c = {
+            .m = &m, .s = &settings, .mine = own[0].into, .operand = args.n > 0 ? args.v[0] : NULL};
+
+        status = command_settings(&settings, &m, &e);
+        if (status == 0)
+            status = body(&c, &e);
+        if (status < 0)
+            status = command_fail(&m, &e);
+    }
+    settings_fini(&settings);
+    return status;
+}
+
 int command_settings(struct settings *s, const struct msg *m, struct err *e)
 {
     return command_settings_as(s, SETTINGS_PROGRAM, m, e);

@@ -87,6 +87,23 @@ int command_parse(const struct opt_program *prog, const struct opt_set *sets, si
 int command_print_help(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
                        const struct command *table, size_t n, bool man);
 
+/* What a command's work gets. */
+struct command_call {
+    const struct msg *m;
+    struct settings *s;
+    void *mine;          /* what its own options have set */
+    const char *operand; /* the first one; NULL: none */
+};
+/* The exit status, or -1 with *e. */
+typedef int command_body(const struct command_call *c, struct err *e);
+
+/* The frame of most commands: sets of options of their own and the settings are parsed, the
+ * settings loaded, `body` does the work, and what fails is told.  Answers the exit status.  The
+ * first set is what `mine` is. */
+enum { COMMAND_SETS_MAX = 4 };
+int command_run(const struct opt_program *prog, const struct opt_set *own, size_t n_own,
+                command_body *body, int argc, char **argv);
+
 /* Reads environment and file, and prints the warnings.  0 or -1. */
 int command_settings(struct settings *s, const struct msg *m, struct err *e)
     __attribute__((warn_unused_result));
