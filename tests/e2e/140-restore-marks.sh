@@ -2,6 +2,7 @@
 # Goal: the mark of a half-done restore that a crash left in a copy does no harm: a copy that a server
 # has run on since is refused like any other directory that is not empty, --delta asks as ever, and a
 # backup of such a copy, which holds the mark, is restored like any other.
+# also: cross
 # timeout: 300
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

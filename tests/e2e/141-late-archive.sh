@@ -3,6 +3,7 @@
 # archive from its streamed backup alone, and one that archives along its timeline, whose history it
 # never offered to an archive (the backup does).  A backup of a copy that was opened elsewhere does not
 # become the way that a restore goes by itself.
+# also: cross
 # timeout: 300
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

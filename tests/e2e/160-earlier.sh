@@ -4,6 +4,7 @@
 # point lies below the one before.  It is archived like any other, what the new timeline needs follows
 # from it, and a recovery along it finds its rows.
 #
+# also: cross
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

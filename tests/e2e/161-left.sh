@@ -3,6 +3,7 @@
 # it has of the old timeline's last segment, which ends where that was left.  Nothing is missing there,
 # and nobody is told that something is; but a segment that is broken elsewhere still is.
 #
+# also: cross
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

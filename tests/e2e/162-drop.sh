@@ -6,6 +6,7 @@
 #
 # when: quick
 # also: dev
+# also: cross
 # timeout: 120
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -2,6 +2,7 @@
 # Goal: whoever may take a backup chooses its label, and the server writes it into the note that it
 # archives.  No label stops the archiver, and the note comes back as it was.
 #
+# also: cross
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -2,6 +2,7 @@
 # Goal: WAL that comes back has the mode that the server gives its own: in a cluster that its group may
 # read (initdb -g) the group may read it; elsewhere nobody but the owner.
 #
+# also: cross
 # timeout: 120
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -5,6 +5,7 @@
 # damaged pages, a damaged repository, another cluster, files that vanish, grow and shrink, odd names,
 # too long names, thousands of tablespaces, configuration elsewhere, two backups at once.
 # when: long
+# also: cross
 # timeout: 1200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -4,6 +4,7 @@
 # pg_combinebackup makes of the same increment, and what a plain pg_basebackup copies; files that grew,
 # shrank, were truncated, made and dropped among them, plain and sealed, one increment upon another.
 # A change of 1 % of the rows side by side is of that order on the wire.
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -3,6 +3,7 @@
 # or with --incremental=always to a failure that says why: no summaries, or not far enough back, told by
 # SQL or by the server alone; no, an incomplete or a damaged prior backup; a server that was put back to
 # an older copy of its disk.  A new timeline is none.
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

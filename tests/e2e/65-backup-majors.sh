@@ -4,6 +4,7 @@
 # committed; rows of chosen tables are counted with it, by a role that may, and shown by walden list;
 # what cannot be counted is told and costs nothing else.
 # when: quick
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

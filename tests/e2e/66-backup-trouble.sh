@@ -3,6 +3,7 @@
 # whole; so is one of two at once, one during which the server restarts or is promoted, and one after
 # verify found a rotten entry, which stores that entry's pages afresh, increments included.  No right, no
 # walsender, no slot: said in one line, nothing visible.
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

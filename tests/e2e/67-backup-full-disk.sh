@@ -4,6 +4,7 @@
 #
 # when: quick
 # needs: root
+# also: cross
 # timeout: 300
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

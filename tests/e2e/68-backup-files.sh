@@ -3,6 +3,7 @@
 # from the same server, with their permissions and their bytes, tablespaces among them: nothing that a
 # server throws away (statistics, temporary and unlogged files, other processes' state), all that a user
 # put there.
+# also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
