@@ -5,6 +5,7 @@
 # are found where libpq's users put them and, with sslrootcert=system, where the system has them; SCRAM
 # binds itself to the channel; a client certificate opens the door.  The hooks have none of it.
 # when: long
+# also: cross
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh
@@ -14,8 +15,13 @@
 # shellcheck source=tests/tools/tcp-env.sh
 . "$ROOT/tests/tools/tcp-env.sh"
 
-TLS_BIN=${TEST_TLS_BIN:-$ROOT/build/bin-tls}
-[ -x "$TLS_BIN/walden" ] || bail "no $TLS_BIN/walden; run make TLS=1"
+if [ -n "${TEST_ON-}" ]; then
+    TLS_BIN=${TEST_TLS_BIN:-$ROOT/build/$TEST_ON-tls/bin}
+    [ -x "$TLS_BIN/walden" ] || skip_all "no programs with TLS for it here (make cross TARGET=$TEST_ON TLS=1)"
+else
+    TLS_BIN=${TEST_TLS_BIN:-$ROOT/build/bin-tls}
+    [ -x "$TLS_BIN/walden" ] || bail "no $TLS_BIN/walden; run make TLS=1"
+fi
 PATH=$TLS_BIN:$PATH
 keys=$SCRATCH/keys
 
@@ -179,5 +185,5 @@ for major in "${majors[0]}" "${majors[-1]}"; do
     rm -rf "$(w_repo s)" "$(w_keys s)" "$SCRATCH/certs"
 done
 
-ok 'the hooks are those of the build without TLS' cmp "$TLS_BIN/walden-archive" "$ROOT/build/bin/walden-archive"
+ok 'the hooks are those of the build without TLS' cmp "$TLS_BIN/walden-archive" "$TEST_BIN/walden-archive"
 done_testing
