@@ -2,14 +2,15 @@
  * The folder that a server of `restore --start` has beside its data: configuration, socket, log.
  *
  * The server outlives us and needs it until it is stopped, so nobody is there to remove it then.
- * The log is locked when it is made, and the server's processes inherit the open file: while one of
- * them lives the lock is held, wherever it runs from and whatever its number.  Who makes the next
- * folder removes those whose log nobody holds.
+ * The log gets its name when it is locked, and the server's processes inherit the open file: while
+ * one of them lives the lock is held, wherever it runs from and whatever its number.  Who makes the
+ * next folder removes those whose log nobody holds, but not on the day of the last line: somebody
+ * was told to read it.
  *
  * | step | state after a crash there | the next run |
  * |---|---|---|
  * | 1 folder, configuration | a folder without a log | removes it when it is a day old |
- * | 2 log, locked; server started | a folder and perhaps a server | removes it when that has ended
+ * | 2 log, locked; server started | a folder, perhaps a server | removes it a day after the server
  * |
  */
 #include <stdio.h>
@@ -31,6 +32,11 @@ enum { NAMES_MAX = 1 << 20, NAME_MAX_HERE = 32 };
 
 static const int64_t DAY = INT64_C(24) * 3600 * USEC_PER_SEC;
 
+static bool is_old(const struct stat *st)
+{
+    return (int64_t)st->st_mtime * USEC_PER_SEC < os_real_us() - DAY;
+}
+
 /* Does nobody need it any more?  Another user's cannot be opened, and stays. */
 static bool is_dead(struct os_root *above, const char *name)
 {
@@ -43,12 +49,13 @@ static bool is_dead(struct os_root *above, const char *name)
     (void)snprintf(rel, sizeof rel, "%.31s/log", name);
     rc = os_root_at(above, rel, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd, &quiet);
     if (rc == OS_ABSENT)
-        return os_root_stat(above, name, &st, &quiet) == 0 && st.st_uid == os_uid() &&
-               (int64_t)st.st_mtime * USEC_PER_SEC < os_real_us() - DAY;
+        return os_root_stat(above, name, &st, &quiet) == 0 && st.st_uid == os_uid() && is_old(&st);
     if (rc == 0)
         rc = os_lock(fd, OS_LOCK_EXCLUSIVE, false, rel, &quiet);
+    if (rc == 0)
+        rc = os_root_stat(above, rel, &st, &quiet);
     os_drop(&fd);
-    return rc == 0;
+    return rc == 0 && is_old(&st);
 }
 
 static void sweep(struct os_root *above, const char *what)

@@ -222,11 +222,13 @@ static int start_server(struct restore_server *run, struct err *e)
         argv[n++] = "archive_library=";
     }
     argv[n] = NULL;
-    rc = os_root_at(&run->root, "log", O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600, &fd, e);
+    rc = os_root_at(&run->root, "log.new", O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600, &fd, e);
     if (rc == 0) /* the server's processes hold it as long as they live: see restore_run.c */
         rc = os_lock(fd, OS_LOCK_EXCLUSIVE, false, run->log, e) < 0 ? -1 : 0;
     if (rc == 0 && run->owner.change)
         rc = os_chown(fd, run->owner.uid, run->owner.gid, run->log, e);
+    if (rc == 0)
+        rc = os_root_rename(&run->root, "log.new", "log", e);
     if (rc == 0)
         rc = os_root_at(&run->root, "log", O_RDONLY, 0, &run->fd, e);
     spec.argv = argv;
@@ -383,8 +385,11 @@ static void forget(struct restore_server *s)
     s->segments = 0;
     s->reached = s->paused = s->promoted = s->shut_down = false;
     s->stop[0] = s->last[0] = s->fatal[0] = '\0';
-    if (s->root.fd >= 0)
-        (void)os_root_unlink(&s->root, "log", 0, &quiet); /* else it is in the way, and said so */
+    if (s->root.fd < 0)
+        return;
+    /* What cannot be removed is in the way, and said so. */
+    (void)os_root_unlink(&s->root, "log", 0, &quiet);
+    (void)os_root_unlink(&s->root, "log.new", 0, &quiet);
 }
 
 int restore_server_run(struct restore_server *s, struct err *e)
