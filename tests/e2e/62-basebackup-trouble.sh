@@ -61,7 +61,7 @@ test_rights() {
     like "$SAID" 'hint: .*alter role "plain" replication' 'no REPLICATION: the hint is the statement'
     refused 3 'no line in pg_hba.conf' 'pg_hba.conf' main main -U outsider
     refused 3 'no server' 'could not connect' main main -h "$SCRATCH/none"
-    refused 3 'no host' 'could not connect' main main -h no-such-host.invalid
+    refused 3 'no host' 'could not connect' main main -d 'host=no-such-host.invalid sslmode=disable'
     refused 2 'both kinds of checkpoint' 'exclude each other' main main --spread
     refused 2 'a word that is none' '(wal|nowhere)' main main --wal=nowhere
     pg_sql main "alter system set max_wal_senders = 1"
@@ -85,8 +85,10 @@ test_server() {
     in_background main main
     pg_sql main "select pg_terminate_backend(pid) from pg_stat_progress_basebackup" >/dev/null
     ended
-    is "$RC" 1 'walsender terminated: 1'
-    told 'walsender terminated' 'terminating connection'
+    # A server whose client reads too slowly hangs up without a word when it is told to end while it
+    # waits to write.
+    like "$RC" '^[13]$' 'walsender terminated: 1, or 3'
+    told 'walsender terminated' 'terminating connection|server closed the connection'
     in_background main main
     pg_stop main immediate
     ended
