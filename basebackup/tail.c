@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/zeros.h"
 
 static const lsn_t GIVE_UP = 1; /* as a stop: everything is behind it */
 
@@ -61,10 +62,9 @@ static lsn_t stop(void *arg)
 /* The walk sees whole pages only: what is missing of the last one is given as zeros. */
 static int note_last(struct tail *t, struct err *e)
 {
-    static const uint8_t zeros[WALPAGE_SIZE];
     size_t missing = (size_t)(-stop(t) % WALPAGE_SIZE);
 
-    if (walwalk_feed(&t->walk, zeros, missing, e) != 0)
+    if (walwalk_feed(&t->walk, zeros(), missing, e) != 0)
         return -1;
     t->last = t->walk.prev;
     return 0;

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/parse.h"
+#include "base/zeros.h"
 
 enum {
     MARKS_MAX = 1 << 26,
@@ -179,16 +180,6 @@ struct map {
     uint64_t at; /* bytes of the file so far */
 };
 
-static int put_zeros(struct pages_put *put, struct err *e)
-{
-    static const uint8_t zeros[PAGES_SIZE / 16];
-
-    for (unsigned n = 0; n < PAGES_SIZE / sizeof zeros; n++)
-        if (pages_put_write(put, zeros, sizeof zeros, e) != 0)
-            return -1;
-    return 0;
-}
-
 static int on_known(void *arg, uint64_t count, struct err *e)
 {
     struct map *m = arg;
@@ -198,7 +189,7 @@ static int on_known(void *arg, uint64_t count, struct err *e)
         int rc;
 
         if (is_marked(m->v, mark_of(m->v, m->path, m->name.stem, page)))
-            rc = put_zeros(m->put, e);
+            rc = pages_put_write(m->put, zeros(), PAGES_SIZE, e);
         else
             rc = pages_put_known(m->put, 1, e);
         if (rc != 0)

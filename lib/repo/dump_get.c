@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/zeros.h"
 #include "os/time.h"
 #include "repo/dump_check.h"
 
@@ -92,8 +93,6 @@ void dump_get_close(struct dump_get *g)
 
 /* --- one stream out of the body --- */
 
-static const uint8_t zeros[4096];
-
 /* Cuts the content into streams.  What was left out at the end, zeros, is put back. */
 struct slicer {
     struct sink sink;
@@ -129,9 +128,9 @@ static const struct sink_ops slice_ops = {"slice", slice_write, slice_finish, si
 static int add_zeros(struct slicer *c, uint64_t plain, struct err *e)
 {
     while (c->at < plain) {
-        size_t n = plain - c->at < sizeof zeros ? (size_t)(plain - c->at) : sizeof zeros;
+        size_t n = plain - c->at < ZEROS_BYTES ? (size_t)(plain - c->at) : ZEROS_BYTES;
 
-        if (slice_write(&c->sink, zeros, n, e) != 0)
+        if (slice_write(&c->sink, zeros(), n, e) != 0)
             return -1;
     }
     return 0;

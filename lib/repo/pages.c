@@ -3,14 +3,13 @@
 #include <string.h>
 
 #include "base/bytes.h"
-
-static const uint8_t zero_page[PAGES_SIZE];
+#include "base/zeros.h"
 
 void pages_judge_init(struct pages_judge *j, const uint8_t *write_key, const uint8_t repo_id[16])
 {
     secret_page_hash(&j->hash, write_key, repo_id);
     j->crc = crc32c_best();
-    j->zero_page = j->crc(0, zero_page, PAGES_SIZE);
+    j->zero_page = j->crc(0, zeros(), PAGES_SIZE);
     for (unsigned lane = 0; lane < 4; lane++)
         for (uint32_t byte = 0; byte < 256; byte++)
             j->shift[lane][byte] = crc32c_combine(byte << 8 * lane, 0, PAGES_SIZE);
@@ -36,6 +35,6 @@ uint32_t pages_crc_add(const struct pages_judge *j, uint32_t crc, uint32_t page_
 bool pages_is_zero(const uint8_t *bytes, size_t len)
 {
     if (len < 8)
-        return memcmp(bytes, zero_page, len) == 0;
+        return memcmp(bytes, zeros(), len) == 0;
     return get_u64(bytes) == 0 && memcmp(bytes, bytes + 8, len - 8) == 0;
 }

@@ -1,5 +1,7 @@
 #include "repo/pages_get.h"
 
+#include "base/zeros.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,14 +113,14 @@ static int find_entry(struct pages_get *g, const struct pack *pack, uint32_t ord
     return 0;
 }
 
-static int zeros(uint32_t count, struct sink *out, struct err *e)
-{
-    static const uint8_t zero[PAGES_ENTRY_BYTES];
+_Static_assert((int)PAGES_ENTRY_BYTES <= (int)ZEROS_BYTES, "an entry of zeros at once");
 
+static int put_zeros(uint32_t count, struct sink *out, struct err *e)
+{
     while (count > 0) {
         uint32_t take = count < PAGES_ENTRY ? count : (uint32_t)PAGES_ENTRY;
 
-        if (sink_write(out, zero, (size_t)take * PAGES_SIZE, e) != 0)
+        if (sink_write(out, zeros(), (size_t)take * PAGES_SIZE, e) != 0)
             return -1;
         count -= take;
     }
@@ -155,7 +157,7 @@ int pages_get_run(struct pages_get *g, const uint8_t *id, const struct pages_run
     uint32_t ordinal;
 
     if (id == NULL)
-        return zeros(run->count, out, e);
+        return put_zeros(run->count, out, e);
     if (find_pack(g, id, &pack, e) != 0)
         return -1;
     if (end > pack->table.pages || end <= page)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/zeros.h"
 #include "pg/history.h"
 #include "pg/metaread.h"
 #include "repo/wal_put.h"
@@ -58,12 +59,11 @@ static const struct sink_ops text_ops = {"text", text_write, sink_finish_next, s
 
 static int feed_zeros(struct walwalk *w, uint64_t left, struct err *e)
 {
-    static const uint8_t zeros[WALPAGE_SIZE];
 
     while (left > 0) {
-        size_t take = left < sizeof zeros ? (size_t)left : sizeof zeros;
+        size_t take = left < ZEROS_BYTES ? (size_t)left : ZEROS_BYTES;
 
-        if (walwalk_feed(w, zeros, take, e) != 0)
+        if (walwalk_feed(w, zeros(), take, e) != 0)
             return -1;
         left -= take;
     }
