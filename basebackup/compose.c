@@ -45,12 +45,12 @@ void compose_fini(struct compose *c)
 int compose_whole(struct compose *c, const char *path, uint64_t size, int64_t mtime, uint32_t crc,
                   struct err *e)
 {
-    const struct prior_file *found = &c->put->found;
+    uint64_t before;
 
     if (!c->on)
         return 0;
-    if (visible_file(&c->visible, path, c->came ? &c->increment : NULL, size,
-                     found->known ? found->size : 0, e) != 0)
+    before = c->put->found.known ? c->put->found.size : 0;
+    if (visible_file(&c->visible, path, c->came ? &c->increment : NULL, size, before, e) != 0)
         return -1;
     return own_file(c->own, path, size, mtime, crc, e);
 }
