@@ -66,7 +66,8 @@ debian() {
             skip_all 'the Debian mirror cannot be reached'
         return 1
     }
-    "$ROOT/tests/tools/foreign" "$target" unshare -p -f env -i HOME=/root LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+    # In a user namespace no device can be made: those of the first step are there.
+    "$ROOT/tests/tools/foreign" "$target" unshare -p -f env -i container=lxc HOME=/root LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin \
         chroot "$D" /debootstrap/debootstrap --second-stage >"$SCRATCH/debootstrap.log" 2>&1 || {
         diag "$(tail -n 5 "$SCRATCH/debootstrap.log")"
         return 1
