@@ -269,7 +269,8 @@ test-cross: test-packages
 	$(Q)for t in aarch64 armv7 armv6; do $(MAKE) TARGET=$$t cross unit-programs; done
 	$(Q)$(MAKE) TARGET=aarch64 TLS=1 cross
 	$(Q)for t in aarch64 armv7 armv6; do CC=build/deps/$$t/bin/cc tests/checks/sizes build/$$t/bin; done
-	$(Q)status=0; for t in aarch64 armv7 armv6; do tests/run --long --on $$t || status=1; done; exit $$status
+	$(Q)status=0; for t in aarch64 armv7 armv6; do tests/run --on $$t unit || status=1; \
+	    tests/run --long --on $$t e2e || status=1; done; exit $$status
 bench: all test-packages
 	@tests/setup bench
 	@bench/run; status=$$?; bench/backup && exit $$status
