@@ -3,6 +3,7 @@
 # any other, and what its timelines need of each other is known.
 #
 # also: dev
+# also: cross
 # timeout: 100
 # when: full
 # shellcheck source=tests/lib.sh

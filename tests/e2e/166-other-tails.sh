@@ -5,6 +5,7 @@
 # None of them stands in the way of another, whoever comes first; what holds other WAL is refused.
 #
 # also: dev
+# also: cross
 # timeout: 200
 # when: full
 # shellcheck source=tests/lib.sh

@@ -3,6 +3,7 @@
 # one.  Such a segment is as sound as any other, and what is behind that record is still known.
 #
 # also: dev
+# also: cross
 # timeout: 200
 # when: full
 # shellcheck source=tests/lib.sh

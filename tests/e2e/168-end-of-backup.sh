@@ -5,6 +5,7 @@
 # it is there was once a matter of how the WAL arrived.
 #
 # also: dev
+# also: cross
 # timeout: 300
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

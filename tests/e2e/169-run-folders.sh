@@ -2,6 +2,7 @@
 # Goal: the folder that a server of `restore --start` has beside its data: it stays while the server lives,
 # and its log can be read on the day after that; then the next restore removes it.
 #
+# also: cross
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
