@@ -210,11 +210,15 @@ static int store(struct repo *repo, const uint8_t *control, struct err *e)
                                 .server_version = 170000,
                                 .wal_inside = true};
     const struct msg msg = {0};
+    struct beat beat;
+    const struct publish_how publishing = {
+        .label = intake.label, .beat = &beat, .msg = &msg, .scratch = &scratch};
     struct basebackup_space *base = calloc(1, sizeof *base);
     struct thread thread = {0};
     int rc;
 
-    if (flush_start(&flusher, repo, e) != 0 || intake_init(&intake, &how, e) != 0)
+    if (beat_start(&beat, repo, e) != 0 || flush_start(&flusher, repo, e) != 0 ||
+        intake_init(&intake, &how, e) != 0)
         return -1;
     intake.n_spaces = 1;
     intake.spaces = base;
@@ -229,7 +233,9 @@ static int store(struct repo *repo, const uint8_t *control, struct err *e)
         return -1;
     p.bytes = intake.bytes;
     p.stored = intake.put.packs.stored_bytes;
-    return publish_manifest(repo, &intake.manifest, &p, NULL, &msg, &scratch, e);
+    rc = publish_manifest(repo, &intake.manifest, &p, &publishing, e);
+    beat_stop(&beat);
+    return rc;
 }
 
 static void report(void)
