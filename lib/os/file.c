@@ -345,6 +345,27 @@ fail:
     return -1;
 }
 
+int os_read_sized_fd(int fd, uint64_t size, size_t max, char **text, size_t *len, const char *what,
+                     struct err *err)
+{
+    char *buf;
+
+    if (size == 0 || size > max || max > OS_SMALL_MAX) /* or it does not tell, or says why not */
+        return os_read_small_fd(fd, max, text, len, what, err);
+    *text = NULL;
+    *len = 0;
+    buf = malloc((size_t)size + 1);
+    if (buf == NULL)
+        return err_sys(err, ENOMEM, "could not read \"%s\"", what);
+    if (os_read_full(fd, buf, (size_t)size, len, what, err) < 0) {
+        os_wipe_free(buf, (size_t)size);
+        return -1;
+    }
+    buf[*len] = '\0';
+    *text = buf;
+    return 0;
+}
+
 int os_read_small(const char *path, size_t max, char **text, size_t *len, struct err *err)
 {
     int fd;
@@ -399,7 +420,7 @@ int os_read_secret(const char *path, size_t max, char **text, size_t *len, struc
     if (rc == 0)
         rc = check_secret(&st, path, err);
     if (rc == 0)
-        rc = os_read_small_fd(fd, max, text, len, path, err);
+        rc = os_read_sized_fd(fd, (uint64_t)st.st_size, max, text, len, path, err);
     os_drop(&fd);
     return rc;
 }

@@ -98,6 +98,11 @@ int os_read_small(const char *path, size_t max, char **text, size_t *len, struct
 int os_read_small_fd(int fd, size_t max, char **text, size_t *len, const char *what,
                      struct err *err);
 
+/* The same when it is known how much is in it (os_stat_fd) and nobody appends: one call less, which
+ * counts where an archiver reads four of them for each segment. */
+int os_read_sized_fd(int fd, uint64_t size, size_t max, char **text, size_t *len, const char *what,
+                     struct err *err);
+
 /*
  * The same for a file that holds a secret.  Refused (ERR_KEY) unless it is a regular file, owned by
  * us or root, without rights for group and others; 0640 is accepted when root owns it and its

@@ -197,7 +197,7 @@ int store_get_text(struct store *s, const struct store_lineage *l, const char *f
     (void)snprintf(path + n, sizeof path - n, "%s%s", l == NULL ? "" : "/", file);
     rc = open_file(s, path, &fd, &size, e);
     if (rc == 0)
-        rc = os_read_small_fd(fd, STORE_TEXT_MAX, text, len, path, e);
+        rc = os_read_sized_fd(fd, size, STORE_TEXT_MAX, text, len, path, e);
     os_drop(&fd);
     return rc == OS_ABSENT ? (int)STORE_ABSENT : rc;
 }
