@@ -165,14 +165,23 @@ static int take_facts(struct init_server *s, const struct pgconn_rows *r, struct
     return 0;
 }
 
+/* Unlike other commands this one can do without. */
+static int no_server(struct err *e)
+{
+    size_t len = strlen(e->hint);
+
+    (void)snprintf(e->hint + len, sizeof e->hint - len, "%s --pgdata to work without the server.",
+                   len > 0 ? " Or give" : "Give");
+    return -1;
+}
+
 int init_server_connect(struct init_server *s, const struct pgconn_opts *o, struct err *e)
 {
     struct pgconn_rows *r = NULL;
     int rc;
 
     if (pgconn_open(&s->c, o, e) != 0)
-        return err_hint(e, "Connections follow libpq: PGHOST, PGPORT, PGUSER, -h, -p, -U, -d; or "
-                           "give --pgdata to work without the server.");
+        return no_server(e);
     rc = pgconn_query(s->c, facts_sql, soon(), &r, e);
     if (rc == 0)
         rc = take_facts(s, r, e);
