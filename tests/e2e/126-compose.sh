@@ -107,7 +107,7 @@ block() {
         echo "cd '$(dirname "$FILE")'"
         page block sh "$1" | sed "s/x86_64/$OWN/; s/\b999\b/$ID/g; s#DATA_DIRECTORY#$PGDATA#"
     } >"$S/block.sh"
-    timeout -k 5 150 bash "$S/block.sh"
+    timeout -k 5 150 bash "$S/block.sh" || { local status=$?; tail -n 5 "$STATE/logs/"* >&2; return $status; }
 }
 compose() { "$ROOT/tests/tools/compose" "$FILE" "$S/images" "$STATE" "$@"; }
 sql() { "$(pg_prog psql)" -XAtq -h "$STATE/volumes/db_var_run_postgresql" -U postgres -d postgres -c "$1" 2>/dev/null; }
