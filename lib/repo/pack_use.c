@@ -56,6 +56,8 @@ static int add_manifest(void *arg, const char *label, const struct manifest_publ
 
     if (l->takes != NULL && !l->takes(l->arg, label))
         return 0;
+    if (p == NULL && l->takes != NULL)
+        return 0;
     if (p == NULL) {
         *e = *why;
         (void)err_context(e, "backup %s", label);

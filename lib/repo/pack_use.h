@@ -28,7 +28,8 @@ struct pack_use {
 int pack_use_load(struct pack_use *u, struct repo *repo, struct object_reader *scratch,
                   struct err *e) __attribute__((warn_unused_result));
 
-/* The same of the manifests that `takes` says true of. */
+/* The same of the manifests that `takes` says true of; one that cannot be read is passed over, so
+ * this tells what is needed, not what is not. */
 typedef bool (*pack_use_fn)(void *arg, const char *label);
 int pack_use_load_some(struct pack_use *u, struct repo *repo, pack_use_fn takes, void *arg,
                        struct object_reader *scratch, struct err *e)
