@@ -221,23 +221,6 @@ static int put_mark(struct store_writer *w, const struct copy_mark *m, struct er
     return rc;
 }
 
-static int begin(struct texts *t, const struct settings *s, bool make, struct err *e)
-{
-    struct copy_mark m = {.there = true};
-
-    if (!make) {
-        (void)err_set(e, ERR_REFUSED, "there is no copy in \"%s\"", s->repo);
-        return err_hint(e, "If its disk is not mounted, mount it. To make a new copy there, add "
-                           "--new.");
-    }
-    if (is_free(&t->to, s->repo, e) != 0)
-        return -1;
-    memcpy(m.repo, t->from->marker.id, sizeof m.repo);
-    secret_random(m.id, sizeof m.id);
-    /* A crash behind this leaves a mark without a marker, which the next --new replaces. */
-    return put_mark(&t->writer, &m, e);
-}
-
 static int read_mark(struct store *s, struct copy_mark *m, struct err *e)
 {
     char *text = NULL;
@@ -249,6 +232,29 @@ static int read_mark(struct store *s, struct copy_mark *m, struct err *e)
         rc = copy_mark_read(m, text, len, e);
     free(text);
     return rc < 0 ? -1 : 0;
+}
+
+static int begin(struct texts *t, const struct settings *s, bool make, struct err *e)
+{
+    struct err quiet = {0};
+    struct copy_mark m;
+
+    if (!make) {
+        (void)err_set(e, ERR_REFUSED, "there is no copy in \"%s\"", s->repo);
+        return err_hint(e, "If its disk is not mounted, mount it. To make a new copy there, add "
+                           "--new.");
+    }
+    /* A crash behind the mark leaves one without a marker, and maybe lineages: ours to go on with.
+     */
+    if (read_mark(&t->to, &m, &quiet) == 0 && m.there && !m.adopted &&
+        memcmp(m.repo, t->from->marker.id, sizeof m.repo) == 0)
+        return 0;
+    if (is_free(&t->to, s->repo, e) != 0)
+        return -1;
+    m = (struct copy_mark){.there = true};
+    memcpy(m.repo, t->from->marker.id, sizeof m.repo);
+    secret_random(m.id, sizeof m.id);
+    return put_mark(&t->writer, &m, e);
 }
 
 /* It has a marker: is it a copy, and of this repository? */
