@@ -76,6 +76,7 @@ struct run {
     struct repo from;
     struct repo to;
     struct lease lease;
+    struct lease lease_there; /* in the copy */
     struct copy copy;
     int64_t began;
 };
@@ -94,21 +95,36 @@ static int step(void *arg, struct err *e)
 {
     struct run *r = arg;
 
-    return os_signal_check(e) != 0 ? -1 : lease_beat(&r->lease, e);
+    return os_signal_check(e) != 0 || lease_beat(&r->lease, e) != 0
+               ? -1
+               : lease_beat(&r->lease_there, e);
 }
 
 static int copy_one(void *arg, const char *cluster, uint64_t system_id, bool first, struct err *e)
 {
     struct run *r = arg;
+    int fd = -1;
     int rc;
 
     if (repo_use_lineage(&r->from, r->s, cluster, system_id, e) != 0 ||
         repo_use_lineage(&r->to, &r->there, cluster, system_id, e) != 0)
         return -1;
-    /* While packs are listed and read, nobody compacts them away. */
+    /* Packs come before the manifest that needs them: expire would take them for superfluous. */
+    rc = store_lock_kind(&r->to.writer, &r->to.where, KIND_EXPIRE, &fd, e);
+    if (rc > 0) {
+        (void)err_set(e, ERR_REFUSED, "walden expire or another walden copy is at work on \"%s\"",
+                      r->there.repo);
+        return err_hint(e, "Wait until it has ended.");
+    }
+    if (rc < 0)
+        return -1;
+    /* While packs are listed and read, nobody compacts them away; nor there, from another host. */
     lease_take(&r->lease, &r->from, "", "copy", r->m);
+    lease_take(&r->lease_there, &r->to, "", "copy", r->m);
     rc = copy_lineage(&r->copy, first, e);
+    lease_drop(&r->lease_there);
     lease_drop(&r->lease);
+    os_drop(&fd);
     return rc;
 }
 

@@ -356,7 +356,8 @@ static int begin(struct expire *x, struct err *e)
         return 0;
     rc = store_lock_kind(&x->repo->writer, &x->repo->where, KIND_EXPIRE, &x->lock, e);
     if (rc > 0) {
-        (void)err_set(e, ERR_REFUSED, "another walden expire is at work on this repository");
+        (void)err_set(e, ERR_REFUSED, "another walden expire%s is at work on this repository",
+                      x->repo->copy.there ? ", or walden copy," : "");
         return err_hint(e, "Wait until it has ended.");
     }
     for (size_t i = 0; rc == 0 && i < sizeof kinds / sizeof kinds[0]; i++)
