@@ -128,33 +128,79 @@ static int copy_one(void *arg, const char *cluster, uint64_t system_id, bool fir
     return rc;
 }
 
-/* What the copy has now, for walden expire; only the repository's owner leaves files there. */
-static int acknowledge(struct run *r, struct err *e)
+/* Only the repository's owner leaves files there. */
+static int is_owner(struct run *r, bool *owner, struct err *e)
+{
+    struct stat st;
+
+    if (os_root_stat(&r->from.store.root, MARKER_FILE, &st, e) != 0)
+        return -1;
+    *owner = st.st_uid == os_uid();
+    return 0;
+}
+
+/* What the copy has now, for walden expire. */
+static int put_said(struct run *r, bool whole, struct err *e)
 {
     struct copied *said = &r->copy.said;
     char file[COPIED_FILE_MAX];
-    struct stat st;
     struct buf b;
     int rc = -1;
 
-    if (r->target->name == NULL)
-        return 0;
-    if (os_root_stat(&r->from.store.root, MARKER_FILE, &st, e) != 0)
-        return -1;
-    if (st.st_uid != os_uid()) {
-        msg_warn(r->m, "the repository belongs to another user: what was copied is not "
-                       "acknowledged there, for require_copy and check");
-        return 0;
-    }
     (void)snprintf(said->name, sizeof said->name, "%s", r->target->name);
     said->time = os_real_us();
-    said->whole = r->copy.done.problems == 0;
+    said->whole = whole;
     copied_file(file, said->name);
     buf_init(&b, STORE_TEXT_MAX);
     if (copied_write(&b, said, e) == 0)
         rc = store_put_text(&r->from.writer, NULL, file, b.p, b.len, true, e);
     buf_fini(&b);
     return rc;
+}
+
+static int acknowledge(struct run *r, struct err *e)
+{
+    bool owner;
+
+    if (r->target->name == NULL)
+        return 0;
+    if (is_owner(r, &owner, e) != 0)
+        return -1;
+    if (owner)
+        return put_said(r, r->copy.done.problems == 0, e);
+    msg_warn(r->m, "the repository belongs to another user: what was copied is not "
+                   "acknowledged there, for require_copy and check");
+    return 0;
+}
+
+/* Takes back what another copy acknowledged under this name, before this one, which does not have
+ * it, is worked on: a run that is cut off must not leave it standing. */
+static int take_back(struct run *r, struct err *e)
+{
+    char file[COPIED_FILE_MAX];
+    struct err why = {0};
+    struct copied was;
+    char *text = NULL;
+    size_t len = 0;
+    bool owner = false;
+    bool same;
+    int rc;
+
+    if (r->target->name == NULL)
+        return 0;
+    copied_file(file, r->target->name);
+    rc = store_get_text(&r->from.store, NULL, file, &text, &len, e);
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    copied_init(&was);
+    same = copied_read(&was, text, len, file, &why) == 0 &&
+           memcmp(was.copy, r->to.copy.id, sizeof was.copy) == 0;
+    copied_fini(&was);
+    free(text);
+    if (same)
+        return 0;
+    rc = is_owner(r, &owner, e);
+    return rc == 0 && owner ? put_said(r, false, e) : rc;
 }
 
 static void print_text(const struct run *r)
@@ -220,6 +266,8 @@ static int copy_to(struct run *r, struct err *e)
         msg_warn(r->m, "the copy lies on the same filesystem as the repository: what takes one "
                        "takes both");
     rc = copy_init(&r->copy, &r->from, &r->to, &how, e);
+    if (rc == 0)
+        rc = take_back(r, e);
     if (rc == 0)
         rc = copy_each_lineage(&r->from.store, copy_one, r, e);
     if (rc == 0)
