@@ -1,6 +1,8 @@
 /*
  * copied: what a copy of the repository has acknowledged (FORMAT.md section 14).
  *
+ * That is what it has, or had and removed by its own rules: nobody has to wait for that.
+ *
  * Pure.  `walden copy` leaves it beside the marker after each run, one file per copy that has a
  * name; where require_copy names that copy, `walden expire` removes nothing that is not in it.  It
  * is not signed: who can forge it can remove the files themselves.

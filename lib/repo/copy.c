@@ -21,14 +21,6 @@ struct wal {
     tli_t tli;
 };
 
-static bool is_gone(const struct copy *c, tli_t tli, uint64_t segno)
-{
-    uint32_t size = c->from->lineage.segment_size;
-
-    return expired_segment(&c->gone_from, tli, segno, size) ||
-           expired_segment(&c->gone_to, tli, segno, size);
-}
-
 static int copy_wal_file(void *arg, const char *name, struct err *e)
 {
     static const enum object_kind kinds[] = {
@@ -46,12 +38,18 @@ static int copy_wal_file(void *arg, const char *name, struct err *e)
     if (!walname_parse(name, &n) || n.kind == WALNAME_HISTORY || n.tli != w->tli ||
         !walname_segno(&n, size, &segno))
         return 0; /* none of ours; verify tells of it */
-    if (is_gone(c, n.tli, segno)) {
+    if (expired_segment(&c->gone_from, n.tli, segno, size)) {
         c->done.left++;
         return 0;
     }
-    rc = copy_object(
-        c, &(struct store_name){.kind = kinds[n.kind], .timeline = n.tli, .name = name}, e);
+    /* What the copy removed by its own rules it had: nobody has to wait for it. */
+    if (expired_segment(&c->gone_to, n.tli, segno, size)) {
+        c->done.left++;
+        rc = COPY_IS_THERE;
+    } else {
+        rc = copy_object(
+            c, &(struct store_name){.kind = kinds[n.kind], .timeline = n.tli, .name = name}, e);
+    }
     if (rc == COPY_IS_THERE && n.kind == WALNAME_SEGMENT)
         rc = copied_add_wal(&c->said, c->place, n.tli, walname_start(segno, size),
                             walname_start(segno + 1, size), e);
@@ -107,12 +105,16 @@ static int copy_listed(void *arg, const char *name, struct err *e)
         return 0;
     (void)snprintf(whole, sizeof whole, "%s%s%s", l->job == NULL ? "" : l->job,
                    l->job == NULL ? "" : "/", name);
-    if (expired_find(&c->gone_from, l->kind, whole) != NULL ||
-        expired_find(&c->gone_to, l->kind, whole) != NULL) {
+    if (expired_find(&c->gone_from, l->kind, whole) != NULL) {
         c->done.left++;
         return 0;
     }
-    rc = copy_object(c, &n, e);
+    if (expired_find(&c->gone_to, l->kind, whole) != NULL) {
+        c->done.left++;
+        rc = COPY_IS_THERE;
+    } else {
+        rc = copy_object(c, &n, e);
+    }
     if (rc == COPY_IS_THERE && l->kind == KIND_DUMP)
         rc = copied_add_object(&c->said, KIND_DUMP, c->from->where.cluster, whole, e);
     return rc < 0 ? -1 : 0;
@@ -154,12 +156,16 @@ static int copy_backups(struct copy *c, const struct labels *list, struct err *e
         const struct store_name n = {.kind = KIND_MANIFEST, .name = list->v[i].text};
         int rc;
 
-        if (expired_find(&c->gone_from, KIND_MANIFEST, n.name) != NULL ||
-            expired_find(&c->gone_to, KIND_MANIFEST, n.name) != NULL) {
+        if (expired_find(&c->gone_from, KIND_MANIFEST, n.name) != NULL) {
             c->done.left++;
             continue;
         }
-        rc = copy_object(c, &n, e);
+        if (expired_find(&c->gone_to, KIND_MANIFEST, n.name) != NULL) {
+            c->done.left++;
+            rc = COPY_IS_THERE;
+        } else {
+            rc = copy_object(c, &n, e);
+        }
         if (rc == COPY_IS_THERE)
             rc = copied_add_object(&c->said, KIND_MANIFEST, c->place, n.name, e);
         if (rc < 0)
