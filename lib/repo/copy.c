@@ -7,13 +7,6 @@
 #include "pg/walname.h"
 #include "repo/backup_list.h"
 
-enum { LABELS_MAX = 1 << 20 };
-
-struct label {
-    char text[MANIFEST_LABEL_MAX];
-};
-VEC_DECLARE(labels, struct label);
-
 /* --- WAL --- */
 
 struct wal {
@@ -141,16 +134,24 @@ static int copy_kind(struct copy *c, enum object_kind kind, struct err *e)
 
 static int note_label(void *arg, const char *name, struct err *e)
 {
-    struct labels *list = arg;
-    struct label l;
+    struct copy_labels *list = arg;
+    struct copy_label l;
 
     if (!backup_list_is_label(name))
         return 0;
     (void)snprintf(l.text, sizeof l.text, "%s", name);
-    return labels_push(list, l, e);
+    return copy_labels_push(list, l, e);
 }
 
-static int copy_backups(struct copy *c, const struct labels *list, struct err *e)
+static bool is_short_of_packs(const struct copy *c, const char *label)
+{
+    for (size_t i = 0; i < c->short_of.n; i++)
+        if (strcmp(c->short_of.v[i].text, label) == 0)
+            return true;
+    return false;
+}
+
+static int copy_backups(struct copy *c, const struct copy_labels *list, struct err *e)
 {
     for (size_t i = 0; i < list->n; i++) {
         const struct store_name n = {.kind = KIND_MANIFEST, .name = list->v[i].text};
@@ -164,7 +165,7 @@ static int copy_backups(struct copy *c, const struct labels *list, struct err *e
             c->done.left++;
             rc = COPY_IS_THERE;
         } else {
-            rc = copy_object(c, &n, e);
+            rc = is_short_of_packs(c, n.name) ? copy_refuse(c, &n, e) : copy_object(c, &n, e);
         }
         if (rc == COPY_IS_THERE)
             rc = copied_add_object(&c->said, KIND_MANIFEST, c->place, n.name, e);
@@ -189,10 +190,10 @@ static int sweep(struct copy *c, struct err *e)
 
 static int copy_all(struct copy *c, bool dumps, struct err *e)
 {
-    struct labels list;
+    struct copy_labels list;
     int rc = -1;
 
-    labels_init(&list, LABELS_MAX);
+    copy_labels_init(&list, COPY_LABELS_MAX);
     if (expired_read(&c->gone_from, c->from, NULL, c->reader, e) == 0 &&
         expired_read(&c->gone_to, c->to, NULL, c->reader, e) == 0 && sweep(c, e) == 0 &&
         store_each_object(&c->from->store, &c->from->where, KIND_MANIFEST, note_label, &list, e) ==
@@ -202,7 +203,7 @@ static int copy_all(struct copy *c, bool dumps, struct err *e)
         (!dumps || (store_each_job(&c->from->store, &c->from->where, copy_job, c, e) == 0 &&
                     copy_kind(c, KIND_DRILL, e) == 0)))
         rc = copy_backups(c, &list, e);
-    labels_fini(&list);
+    copy_labels_fini(&list);
     return rc;
 }
 
@@ -214,9 +215,11 @@ int copy_lineage(struct copy *c, bool dumps, struct err *e)
                    (unsigned long long)c->from->where.system_id);
     expired_init(&c->gone_from);
     expired_init(&c->gone_to);
+    copy_labels_init(&c->short_of, COPY_LABELS_MAX);
     rc = copy_all(c, dumps, e);
     expired_fini(&c->gone_from);
     expired_fini(&c->gone_to);
+    copy_labels_fini(&c->short_of);
     return rc;
 }
 

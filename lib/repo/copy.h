@@ -9,7 +9,8 @@
  * next.
  *
  * Order: packs, WAL, dumps, drills and expire records, and the manifests last, so that a backup
- * that the copy shows is whole there.  Which manifests there are is read first.
+ * that the copy shows is whole there: one of whose packs the copy lacks something is not copied.
+ * Which manifests there are is read first.
  */
 #ifndef REPO_COPY_H
 #define REPO_COPY_H
@@ -21,6 +22,7 @@
 #include "object/reader.h"
 #include "repo/copied.h"
 #include "repo/expired.h"
+#include "repo/manifest.h"
 #include "repo/pack_set.h"
 #include "repo/repo.h"
 
@@ -51,6 +53,13 @@ struct copy_done {
     uint64_t packs;
 };
 
+enum { COPY_LABELS_MAX = 1 << 20 };
+
+struct copy_label {
+    char text[MANIFEST_LABEL_MAX];
+};
+VEC_DECLARE(copy_labels, struct copy_label);
+
 /* Large: on the heap. */
 struct copy {
     const struct copy_how *how;
@@ -63,6 +72,7 @@ struct copy {
     /* of the lineage in hand */
     struct expired gone_from;
     struct expired gone_to;
+    struct copy_labels short_of; /* backups that need a pack which the copy did not get */
     char place[COPIED_PLACE_MAX];
     uint8_t io[256 * 1024];
 };
@@ -84,7 +94,12 @@ enum { COPY_IS_THERE = 0, COPY_IS_NOT = 1 };
 int copy_object(struct copy *c, const struct store_name *n, struct err *e)
     __attribute__((warn_unused_result));
 
-/* The packs that the backups need that the copy has or will have (copy_packs.c). */
+/* The same, of a backup that would not be whole: tells, and copies nothing. */
+int copy_refuse(struct copy *c, const struct store_name *n, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* The packs that the backups need that the copy has or will have (copy_packs.c).  Notes in short_of
+ * which of those backups the copy still lacks something for. */
 int copy_packs(struct copy *c, struct err *e) __attribute__((warn_unused_result));
 
 #endif

@@ -140,6 +140,18 @@ static int fetch(struct copy *c, const struct store_name *n, bool mend, const st
     return COPY_IS_THERE;
 }
 
+int copy_refuse(struct copy *c, const struct store_name *n, struct err *e)
+{
+    struct err why = {0};
+    int rc = store_has(&c->from->store, &c->from->where, n, e);
+
+    if (rc != 0) /* it was removed meanwhile, and its packs as well */
+        return rc < 0 ? -1 : COPY_IS_NOT;
+    (void)err_set(&why, ERR_DAMAGED, "the copy lacks packs that it needs");
+    tell(c, COPY_PROBLEM, n, &why);
+    return COPY_IS_NOT;
+}
+
 int copy_object(struct copy *c, const struct store_name *n, struct err *e)
 {
     struct store_seen from;
