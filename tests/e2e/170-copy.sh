@@ -44,6 +44,7 @@ fill() {
         "create table fill as select i, repeat(md5(i::text), 8) y from generate_series(1, 5000) i"
     take "$name"
     d_walden "$name" "$name" dump -d postgres >"$SCRATCH/.dump" 2>&1 || bail "dump: $(cat "$SCRATCH/.dump")"
+    pg_switch "$name" >/dev/null # nothing is on its way to the archive any more
 }
 
 # flip FILE: one byte in its middle.
