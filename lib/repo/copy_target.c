@@ -117,6 +117,23 @@ const struct copy_target *copy_targets_find(const struct copy_targets *t, const 
     return NULL;
 }
 
+/* As it was written, for who shows the rules. */
+static void take_text(struct settings *s, const char *name, const char *key)
+{
+    const char *text = NULL;
+
+    for (size_t i = 0; i < s->rows.n; i++) {
+        const struct settings_row *row = &s->rows.v[i];
+
+        if (row->key != NULL && strcmp(row->kind, "repo") == 0 && strcmp(row->name, name) == 0 &&
+            strcmp(row->key, key) == 0)
+            text = row->value;
+    }
+    for (size_t i = 0; settings_key(i) != NULL; i++)
+        if (strcmp(settings_key(i), key) == 0)
+            s->origin[i].text = text;
+}
+
 void copy_target_use(const struct copy_target *t, struct settings *s)
 {
     s->repo = t->path;
@@ -125,4 +142,7 @@ void copy_target_use(const struct copy_target *t, struct settings *s)
     s->keep_backups = t->keep_backups;
     s->keep_dumps = t->keep_dumps;
     s->wal_within = t->wal_within;
+    take_text(s, t->name, "keep_backups");
+    take_text(s, t->name, "keep_dumps");
+    take_text(s, t->name, "wal_within");
 }
