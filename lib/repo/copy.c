@@ -246,3 +246,5 @@ void copy_fini(struct copy *c)
     free(c->reader);
     free(c->put);
 }
+    c->reader = NULL; /* the next copy may not come as far as copy_init */
+    c->put = NULL;

@@ -83,7 +83,7 @@ int copy_lineage(struct copy *c, bool dumps, struct err *e) __attribute__((warn_
 
 int copy_init(struct copy *c, struct repo *from, struct repo *to, const struct copy_how *how,
               struct err *e) __attribute__((warn_unused_result));
-void copy_fini(struct copy *c);
+void copy_fini(struct copy *c); /* accepts a zeroed one, and one that is finished */
 
 /* ---- inside ---- */
 
