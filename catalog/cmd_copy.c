@@ -100,7 +100,7 @@ static int step(void *arg, struct err *e)
                : lease_beat(&r->lease_there, e);
 }
 
-static int copy_one(void *arg, const char *cluster, uint64_t system_id, bool first, struct err *e)
+static int copy_one(void *arg, const char *cluster, uint64_t system_id, bool last, struct err *e)
 {
     struct run *r = arg;
     int fd = -1;
@@ -121,7 +121,7 @@ static int copy_one(void *arg, const char *cluster, uint64_t system_id, bool fir
     /* While packs are listed and read, nobody compacts them away; nor there, from another host. */
     lease_take(&r->lease, &r->from, "", "copy", r->m);
     lease_take(&r->lease_there, &r->to, "", "copy", r->m);
-    rc = copy_lineage(&r->copy, first, e);
+    rc = copy_lineage(&r->copy, last, e);
     lease_drop(&r->lease_there);
     lease_drop(&r->lease);
     os_drop(&fd);

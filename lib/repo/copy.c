@@ -98,11 +98,11 @@ static int copy_listed(void *arg, const char *name, struct err *e)
         return 0;
     (void)snprintf(whole, sizeof whole, "%s%s%s", l->job == NULL ? "" : l->job,
                    l->job == NULL ? "" : "/", name);
-    if (expired_find(&c->gone_from, l->kind, whole) != NULL) {
+    if (expired_find(&c->dumps_from, l->kind, whole) != NULL) {
         c->done.left++;
         return 0;
     }
-    if (expired_find(&c->gone_to, l->kind, whole) != NULL) {
+    if (expired_find(&c->dumps_to, l->kind, whole) != NULL) {
         c->done.left++;
         rc = COPY_IS_THERE;
     } else {
@@ -188,14 +188,42 @@ static int sweep(struct copy *c, struct err *e)
     return 0;
 }
 
+static int note_dumps(struct expired *all, const struct expired *of, struct err *e)
+{
+    for (size_t i = 0; i < of->objects.n; i++)
+        if (of->objects.v[i].kind == KIND_DUMP &&
+            expired_objects_push(&all->objects, of->objects.v[i], e) != 0)
+            return -1;
+    return 0;
+}
+
+static int read_gone(struct copy *c, struct err *e)
+{
+    if (expired_read(&c->gone_from, c->from, NULL, c->reader, e) != 0 ||
+        expired_read(&c->gone_to, c->to, NULL, c->reader, e) != 0 ||
+        note_dumps(&c->dumps_from, &c->gone_from, e) != 0 ||
+        note_dumps(&c->dumps_to, &c->gone_to, e) != 0)
+        return -1;
+    expired_finish(&c->dumps_from);
+    expired_finish(&c->dumps_to);
+    return 0;
+}
+
+static void forget_dumps(struct copy *c)
+{
+    expired_fini(&c->dumps_from);
+    expired_fini(&c->dumps_to);
+    expired_init(&c->dumps_from);
+    expired_init(&c->dumps_to);
+}
+
 static int copy_all(struct copy *c, bool dumps, struct err *e)
 {
     struct copy_labels list;
     int rc = -1;
 
     copy_labels_init(&list, COPY_LABELS_MAX);
-    if (expired_read(&c->gone_from, c->from, NULL, c->reader, e) == 0 &&
-        expired_read(&c->gone_to, c->to, NULL, c->reader, e) == 0 && sweep(c, e) == 0 &&
+    if (read_gone(c, e) == 0 && sweep(c, e) == 0 &&
         store_each_object(&c->from->store, &c->from->where, KIND_MANIFEST, note_label, &list, e) ==
             0 &&
         copy_kind(c, KIND_EXPIRE, e) == 0 && copy_packs(c, e) == 0 &&
@@ -220,6 +248,8 @@ int copy_lineage(struct copy *c, bool dumps, struct err *e)
     expired_fini(&c->gone_from);
     expired_fini(&c->gone_to);
     copy_labels_fini(&c->short_of);
+    if (dumps) /* the next lineage is of another cluster */
+        forget_dumps(c);
     return rc;
 }
 
@@ -231,6 +261,8 @@ int copy_init(struct copy *c, struct repo *from, struct repo *to, const struct c
     c->to = to;
     c->how = how;
     copied_init(&c->said);
+    expired_init(&c->dumps_from);
+    expired_init(&c->dumps_to);
     memcpy(c->said.repo, from->marker.id, sizeof c->said.repo);
     memcpy(c->said.copy, to->copy.id, sizeof c->said.copy);
     c->reader = calloc(1, sizeof *c->reader);
@@ -243,8 +275,10 @@ int copy_init(struct copy *c, struct repo *from, struct repo *to, const struct c
 void copy_fini(struct copy *c)
 {
     copied_fini(&c->said);
+    expired_fini(&c->dumps_from);
+    expired_fini(&c->dumps_to);
     free(c->reader);
     free(c->put);
-}
     c->reader = NULL; /* the next copy may not come as far as copy_init */
     c->put = NULL;
+}

@@ -74,11 +74,14 @@ struct copy {
     struct expired gone_to;
     struct copy_labels short_of; /* backups that need a pack which the copy did not get */
     char place[COPIED_PLACE_MAX];
+    /* dumps, of the lineages of its cluster so far */
+    struct expired dumps_from;
+    struct expired dumps_to;
     uint8_t io[256 * 1024];
 };
 
-/* One lineage, which both have in use.  dumps: what stands beside the lineages of its cluster,
- * too. */
+/* One lineage, which both have in use.  dumps: it is the last of its cluster, and what stands
+ * beside them is copied, too: any of them may have records of what was removed there. */
 int copy_lineage(struct copy *c, bool dumps, struct err *e) __attribute__((warn_unused_result));
 
 int copy_init(struct copy *c, struct repo *from, struct repo *to, const struct copy_how *how,

@@ -19,7 +19,7 @@ struct each {
     copy_lineage_fn fn;
     void *arg;
     const char *cluster;
-    bool first;
+    uint64_t held; /* the one that was seen before; 0: none */
 };
 
 static int each_lineage(void *arg, const char *name, struct err *e)
@@ -27,12 +27,13 @@ static int each_lineage(void *arg, const char *name, struct err *e)
     struct each *x = arg;
     struct err quiet = {0};
     uint64_t id;
-    bool first = x->first;
 
     if (parse_u64(name, 1, UINT64_MAX, &id, &quiet) != 0)
         return 0;
-    x->first = false;
-    return x->fn(x->arg, x->cluster, id, first, e);
+    if (x->held != 0 && x->fn(x->arg, x->cluster, x->held, false, e) != 0)
+        return -1;
+    x->held = id;
+    return 0;
 }
 
 static int each_cluster(void *arg, const char *name, struct err *e)
@@ -43,13 +44,15 @@ static int each_cluster(void *arg, const char *name, struct err *e)
     if (parse_name(name, &quiet) != 0)
         return 0;
     x->cluster = name;
-    x->first = true;
-    return store_each_lineage(x->store, name, each_lineage, x, e);
+    x->held = 0;
+    if (store_each_lineage(x->store, name, each_lineage, x, e) != 0)
+        return -1;
+    return x->held == 0 ? 0 : x->fn(x->arg, x->cluster, x->held, true, e);
 }
 
 int copy_each_lineage(struct store *s, copy_lineage_fn fn, void *arg, struct err *e)
 {
-    struct each x = {s, fn, arg, NULL, true};
+    struct each x = {s, fn, arg, NULL, 0};
 
     return store_each_cluster(s, each_cluster, &x, e);
 }
@@ -116,7 +119,7 @@ static int keeps_hosts(struct texts *t, const struct store_lineage *l, const cha
     return rc < 0 ? -1 : 0;
 }
 
-static int bring_lineage(void *arg, const char *cluster, uint64_t system_id, bool first,
+static int bring_lineage(void *arg, const char *cluster, uint64_t system_id, bool last,
                          struct err *e)
 {
     struct texts *t = arg;
@@ -127,7 +130,7 @@ static int bring_lineage(void *arg, const char *cluster, uint64_t system_id, boo
     size_t sealed_len = 0;
     int rc = store_get_text(&t->from->store, &l, LINEAGE_FILE, &text, &len, e);
 
-    (void)first;
+    (void)last;
     if (rc == 0)
         rc = keeps_hosts(t, &l, text, len, e);
     if (rc == 0) {

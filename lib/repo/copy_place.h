@@ -11,8 +11,8 @@
 #include "repo/repo.h"
 #include "repo/settings.h"
 
-/* Each lineage of a repository: 0 goes on, -1 ends.  first: of its cluster. */
-typedef int (*copy_lineage_fn)(void *arg, const char *cluster, uint64_t system_id, bool first,
+/* Each lineage of a repository: 0 goes on, -1 ends.  last: of its cluster. */
+typedef int (*copy_lineage_fn)(void *arg, const char *cluster, uint64_t system_id, bool last,
                                struct err *e);
 int copy_each_lineage(struct store *s, copy_lineage_fn fn, void *arg, struct err *e)
     __attribute__((warn_unused_result));
