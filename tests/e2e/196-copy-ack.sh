@@ -3,6 +3,7 @@
 # neither, and expire does not remove it from the repository. What the copy had and removed by its own rules
 # is not waited for. A manifest that is damaged keeps nothing else from being copied, and a first run that
 # was cut off before the marker is gone on with.
+# also: dev
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

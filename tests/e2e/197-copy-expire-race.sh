@@ -2,6 +2,7 @@
 # Goal: while walden copy is at work, walden expire leaves the copy alone: packs come first and the manifest
 # that needs them last, so a run of expire in between would take them for superfluous. And a new copy under
 # an old one's name acknowledges nothing that it does not have, even when the run that made it was cut off.
+# also: dev
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Goal: dumps belong to a cluster, not to one of its lineages: what expire removed from a copy while the
 # cluster was in its second lineage is not copied again.
+# also: dev
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Goal: of several copies one that is not mounted keeps no other from being made, wherever it stands among
 # them, and expire in a copy names the rules that it goes by.
+# also: dev
 # timeout: 100
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
