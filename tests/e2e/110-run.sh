@@ -2,7 +2,7 @@
 # Goal: `walden run` does its jobs when they are due and no more often, one at a time, over restarts,
 # kill -9, downtime and failures; it ends a job gently when it is told to stop, keeps its log in
 # lines, takes a changed configuration, and two of them never work at once.
-# also: dev
+# also: dev long
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

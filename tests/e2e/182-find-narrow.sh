@@ -2,6 +2,7 @@
 # Goal: a search that is narrowed by time or transaction reads a part of the archive, and finds in it what
 # the search of all of it finds there: also what a transaction did long before it ended.
 #
+# when: long
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -5,7 +5,7 @@
 # rows that are deleted.  A backup of Walden has no bit in such a map that the server's own has not, keeps
 # those of tables that did not change, plain and sealed, one increment upon another.
 # timeout: 400
-# also: dev
+# also: dev long
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/tools/walden-env.sh

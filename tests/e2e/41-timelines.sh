@@ -4,7 +4,7 @@
 # oracle has one line per commit); what is normally not in the archive does not disturb them; a hole
 # stops those recoveries that need it and no other; a partial segment is never served as a whole one.
 #
-# also: dev
+# also: dev long
 # also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh

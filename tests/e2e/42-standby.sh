@@ -4,7 +4,7 @@
 # repository or system identifier.  A standby with archive_mode = always shares the archive with its
 # primary.  pg_rewind fetches what it needs from the archive.
 #
-# also: dev
+# also: dev long
 # also: cross
 # timeout: 600
 # shellcheck source=tests/lib.sh

@@ -4,7 +4,7 @@
 # names a moment that can be reached; what it writes is what pg_verifybackup expects; nothing is
 # overwritten; a restore that was killed is completed by the same command and by no other.
 #
-# also: dev
+# also: dev long
 # also: cross
 # timeout: 1500
 # shellcheck source=tests/lib.sh

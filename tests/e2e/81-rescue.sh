@@ -2,7 +2,7 @@
 # Goal: `walden restore --before-drop` and `walden rescue` bring back the one table that is meant, refuse
 # where more than one may be, and leave nothing behind, whatever kills them.
 #
-# also: dev
+# also: dev long
 # timeout: 1500
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -2,6 +2,7 @@
 # Goal: `walden expire` after a change of timeline, with what verify found, and beside a backup of a
 # real server: one verified backup is floor enough; WAL of a timeline that no kept backup leads to
 # goes with its directories, histories stay; a running backup loses nothing that it needs.
+# when: long
 # timeout: 600
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
