@@ -7,17 +7,9 @@
 # timeout: 400
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
-# shellcheck source=tests/tools/walden-env.sh
-. "$ROOT/tests/tools/walden-env.sh"
-# shellcheck source=tests/tools/backup-env.sh
-. "$ROOT/tests/tools/backup-env.sh"
-# shellcheck source=tests/tools/dump-env.sh
-. "$ROOT/tests/tools/dump-env.sh"
+# shellcheck source=tests/tools/copy-env.sh
+. "$ROOT/tests/tools/copy-env.sh"
 
-OFF=$SCRATCH/off
-w() { walden "$1" --config "$(w_conf a)" "${@:2}"; }
-off() { walden "$1" --config "$(w_conf a)" --repo "$OFF" "${@:2}"; }
-labels() { (cd "$1" && find . -path '*/backup/*' -type f ! -name '.*' -printf '%f\n' | sort | tr '\n' ' '); }
 dumps() { (cd "$1" && find . -path '*/dump/*' -type f ! -name '.*' -printf '%f\n' | sort | tr '\n' ' '); }
 segments() { (cd "$1" && find . -path '*/wal/*' -type f -printf '%f\n' | grep -cE '^[0-9A-F]{24}$'); }
 packs() { find "$1" -path '*/pack/*' -type f ! -name '.*' | wc -l; }

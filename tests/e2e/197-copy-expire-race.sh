@@ -6,17 +6,9 @@
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
-# shellcheck source=tests/tools/walden-env.sh
-. "$ROOT/tests/tools/walden-env.sh"
-# shellcheck source=tests/tools/backup-env.sh
-. "$ROOT/tests/tools/backup-env.sh"
-# shellcheck source=tests/tools/dump-env.sh
-. "$ROOT/tests/tools/dump-env.sh"
+# shellcheck source=tests/tools/copy-env.sh
+. "$ROOT/tests/tools/copy-env.sh"
 
-OFF=$SCRATCH/off
-w() { walden "$1" --config "$(w_conf a)" "${@:2}"; }
-off() { walden "$1" --config "$(w_conf a)" --repo "$OFF" "${@:2}"; }
-labels() { (cd "$1" && find . -path '*/backup/*' -type f ! -name '.*' -printf '%f\n' | sort | tr '\n' ' '); }
 take() {
     b_backup a a >"$SCRATCH/.backup" 2>"$SCRATCH/.backup.err" || bail "backup: $(cat "$SCRATCH/.backup.err")"
     LABEL=$(OUT=$(cat "$SCRATCH/.backup") b_value label)
