@@ -1,4 +1,5 @@
 /* An older or half-done copy: what may stay, what must go. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,22 @@ static int make_bits(struct unpack *u, struct err *e)
     return 0;
 }
 
+/* What cannot be opened, or lies where no directory is (a link leads there, say), is not the file
+ * of the backup: it goes, and the file is written. */
+static int not_there(struct err *e)
+{
+    switch (e->sys) {
+    case EACCES:
+    case ELOOP:
+    case ENOTDIR:
+    case EXDEV:
+        err_clear(e);
+        return 0;
+    default:
+        return -1;
+    }
+}
+
 /* Hands a file that is there to a worker. */
 static int compare(struct unpack *u, struct os_root *root, const char *rel,
                    const struct manifest_file *f, struct err *e)
@@ -113,10 +130,11 @@ static int compare(struct unpack *u, struct os_root *root, const char *rel,
     int rc = os_root_stat(root, rel, &st, e);
 
     if (rc != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != f->size || st.st_nlink != 1)
-        return rc < 0 ? -1 : 0;
-    rc = os_root_at(root, rel, O_RDWR, 0, &fd, e);
+        return rc < 0 ? not_there(e) : 0;
+    /* Only for reading: its owner may be forbidden to write it, like a key with mode 0400. */
+    rc = os_root_at(root, rel, O_RDONLY, 0, &fd, e);
     if (rc != 0)
-        return rc < 0 ? -1 : 0;
+        return rc < 0 ? not_there(e) : 0;
     if (os_chmod(fd, f->mode & 0777, rel, e) != 0 ||
         (u->how.own && os_chown(fd, u->how.uid, u->how.gid, rel, e) != 0)) {
         os_drop(&fd);
