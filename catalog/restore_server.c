@@ -121,7 +121,7 @@ static int put(const struct restore_server *run, const char *name, const char *t
 
     if (place_join(path, run->dir, name, e) != 0)
         return -1;
-    return place_put(path, text, strlen(text), 0600, false, &run->owner, e) < 0 ? -1 : 0;
+    return place_put(path, text, strlen(text), 0600, true, &run->owner, e) < 0 ? -1 : 0;
 }
 
 static unsigned at_least(uint32_t value, unsigned least)
@@ -129,18 +129,21 @@ static unsigned at_least(uint32_t value, unsigned least)
     return value < least ? least : value;
 }
 
-static int read_control(struct restore *r, struct control *out, struct err *e)
+static int read_control(const char *data, struct control *out, struct err *e)
 {
+    char path[PLACE_MAX];
     uint8_t bytes[CONTROL_SIZE];
     size_t got = 0;
     int fd = -1;
-    int rc = os_root_at(&r->unpack.tree.dir, UNPACK_CONTROL, O_RDONLY, 0, &fd, e);
+    int rc = place_join(path, data, UNPACK_CONTROL, e);
 
     if (rc == 0)
-        rc = os_read_full(fd, bytes, sizeof bytes, &got, UNPACK_CONTROL, e);
+        rc = os_open(path, O_RDONLY, 0, &fd, e);
+    if (rc == 0)
+        rc = os_read_full(fd, bytes, sizeof bytes, &got, path, e);
     os_drop(&fd);
     if (rc != 0)
-        return rc < 0 ? -1 : err_set(e, ERR_IO, "\"" UNPACK_CONTROL "\" is gone");
+        return rc < 0 ? -1 : err_set(e, ERR_IO, "\"%s\" is gone", path);
     return control_parse(bytes, got, out, e);
 }
 
@@ -268,8 +271,13 @@ static void take_line(struct restore_server *run, const char *line)
         keep(run->last, line);
     } else if (says(line, "restored log file ")) {
         run->segments++;
-    } else if (says(line, "pausing at the end of recovery") || says(line, "recovery has paused")) {
+    } else if (says(line, "pausing at the end of recovery")) {
         run->reached = run->paused = true;
+    } else if (says(line, "hot standby is not possible because")) {
+        run->lacks = true;
+        keep(run->fatal, line);
+    } else if (run->lacks && says(line, "recovery has paused")) {
+        run->stuck = true; /* somewhere on the way, not at the target */
     } else if (says(line, "database system is ready to accept connections")) {
         run->reached = run->promoted = true;
     } else if (says(line, "shutdown at recovery target")) {
@@ -331,6 +339,47 @@ static int ended(const struct restore_server *run, struct err *e)
     return err_hint(e, "Its log is %s; the copy is complete, and a start of it goes on.", run->log);
 }
 
+/* --- what recovery demands may grow on the way --- */
+
+static bool is_more(const struct control *a, const struct control *b)
+{
+    return a->max_connections > b->max_connections ||
+           a->max_worker_processes > b->max_worker_processes ||
+           a->max_wal_senders > b->max_wal_senders ||
+           a->max_prepared_xacts > b->max_prepared_xacts ||
+           a->max_locks_per_xact > b->max_locks_per_xact;
+}
+
+static int end_server(struct restore_server *run, struct err *e)
+{
+    if (!run->proc.running)
+        return 0;
+    os_proc_kill(&run->proc, SIGINT);
+    if (os_proc_wait(&run->proc, os_mono_us() + STOP_US, e) == 0)
+        return 0;
+    restore_server_stop(run);
+    return err_set(e, ERR_IO, "the server does not stop");
+}
+
+/*
+ * The WAL says that the original was given more of something after the backup: a server that can be
+ * read ends there (13), or pauses for ever (14 and later).  It has written into pg_control what it
+ * lacks, so the next start, which goes on near there, has enough.
+ */
+static int start_larger(struct restore_server *run, struct err *e)
+{
+    struct control now;
+    char why[RESTORE_LOG_LINE];
+
+    (void)text_visible(why, 400, run->fatal, strlen(run->fatal));
+    if (end_server(run, e) != 0 || read_control(run->data, &now, e) != 0)
+        return -1;
+    if (!is_more(&now, &run->control))
+        return err_set(e, ERR_IO, "recovery cannot go on: %s", why);
+    run->control = now;
+    return restore_server_run(run, e);
+}
+
 /* Until the target is reached, the server ends, or somebody interrupts. */
 int restore_server_wait(struct restore_server *run, struct err *e)
 {
@@ -360,7 +409,10 @@ int restore_server_wait(struct restore_server *run, struct err *e)
         if (shows && run->expected > 0)
             fprintf(stderr, "\rrecovery: %llu of %llu segments", (unsigned long long)run->segments,
                     (unsigned long long)run->expected);
-        if (gone == 0) {
+        if (run->lacks && (gone == 0 || run->stuck)) {
+            if (start_larger(run, e) != 0)
+                return -1;
+        } else if (gone == 0) {
             rc = ended(run, e);
             break;
         }
@@ -383,7 +435,7 @@ static void forget(struct restore_server *s)
     os_drop(&s->fd);
     s->held = 0;
     s->segments = 0;
-    s->reached = s->paused = s->promoted = s->shut_down = false;
+    s->reached = s->paused = s->promoted = s->shut_down = s->lacks = s->stuck = false;
     s->stop[0] = s->last[0] = s->fatal[0] = '\0';
     if (s->root.fd < 0)
         return;
@@ -412,7 +464,7 @@ int restore_server_start(struct restore *r, struct restore_server *s, struct err
     s->beat = beat;
     s->arg = r;
     memcpy(s->data, r->dir, sizeof s->data);
-    return read_control(r, &s->control, e) == 0 ? restore_server_run(s, e) : -1;
+    return read_control(s->data, &s->control, e) == 0 ? restore_server_run(s, e) : -1;
 }
 
 int restore_server_connect(const struct restore_server *s, const char *database, struct pgconn **c,

@@ -45,6 +45,8 @@ struct restore_server {
     bool paused;
     bool promoted;
     bool shut_down;
+    bool lacks; /* a setting is too small for what the WAL says */
+    bool stuck; /* and it waits there */
     uint64_t segments;
     char stop[RESTORE_LOG_LINE];  /* "recovery stopping before ..." */
     char last[RESTORE_LOG_LINE];  /* "last completed transaction was ..." */
