@@ -263,8 +263,9 @@ int restore_copy(struct restore *r, struct err *e)
     int rc = -1;
 
     r->started = os_mono_us();
-    if (unpack_begin(&r->unpack, &how, e) == 0 && restore_mark(r, e) == 0 &&
-        (!how.existing || unpack_disarm(&r->unpack, e) == 0) && unpack_files(&r->unpack, e) == 0)
+    if (unpack_begin(&r->unpack, &how, e) == 0 && restore_lock(r, e) == 0 &&
+        restore_mark(r, e) == 0 && (!how.existing || unpack_disarm(&r->unpack, e) == 0) &&
+        unpack_files(&r->unpack, e) == 0)
         rc = 0;
     if (r->showed_progress)
         fprintf(stderr, "\r%70s\r", "");

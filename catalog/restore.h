@@ -213,6 +213,8 @@ int restore_place(struct restore *r, struct err *e) __attribute__((warn_unused_r
 /* After restore_look: mappings, tablespace directories, what would be replayed onto them, room. */
 int restore_check(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 int restore_check_room(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* After unpack_begin: nobody else is at work there. */
+int restore_lock(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 /* The mark of a half-done restore. */
 int restore_mark(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 int restore_unmark(struct restore *r, struct err *e) __attribute__((warn_unused_result));

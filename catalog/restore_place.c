@@ -9,6 +9,7 @@
 #include "os/dir.h"
 #include "os/file.h"
 #include "os/host.h"
+#include "os/lock.h"
 #include "os/proc.h"
 #include "os/publish.h"
 #include "os/space.h"
@@ -180,8 +181,16 @@ static int check_stopped(const char *dir, struct err *e)
     if (parse_u32(line[0] == '-' ? line + 1 : line, 1, INT32_MAX, &pid, &quiet) == 0 &&
         !os_proc_alive((pid_t)pid))
         return 0;
-    (void)err_set(e, ERR_REFUSED, "a server is running in \"%s\" (process %s)", dir, line);
-    return err_hint(e, "Stop it first, or give another directory.");
+    if (pid == 0)
+        (void)err_set(e, ERR_REFUSED,
+                      "a server may be running in \"%s\": its postmaster.pid cannot "
+                      "be read",
+                      dir);
+    else
+        (void)err_set(e, ERR_REFUSED, "a server is running in \"%s\" (process %u)", dir,
+                      (unsigned)pid);
+    return err_hint(e, "Stop it first, or give another directory.  Where no server runs, that file "
+                       "was left by a crash: remove postmaster.pid.");
 }
 
 static int not_empty(const char *path, const struct found *f, struct err *e)
@@ -273,6 +282,31 @@ static int confirm(const struct restore *r, struct err *e)
     return err_set(e, ERR_REFUSED, "not confirmed; nothing was changed");
 }
 
+/* Does the path lie in the directory, or would it?  Links may hide that where it exists. */
+static int is_below(const char *path, const char *dir, struct err *e)
+{
+    size_t len = strlen(dir);
+
+    if (strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0'))
+        return 1;
+    return place_inside(path, dir, e);
+}
+
+/* What a rerun would take for something that does not belong in the data directory. */
+static int check_outside(struct restore *r, struct err *e)
+{
+    int rc;
+
+    if (r->o->config_files == NULL)
+        return 0;
+    if (place_absolute(r->outside, r->o->config_files, e) != 0)
+        return -1;
+    rc = is_below(r->outside, r->dir, e);
+    return rc > 0 ? err_set(e, ERR_USAGE, "--config-files: \"%s\" lies inside the data directory",
+                            r->outside)
+                  : rc;
+}
+
 int restore_place(struct restore *r, struct err *e)
 {
     struct found f;
@@ -283,7 +317,7 @@ int restore_place(struct restore *r, struct err *e)
         return -1;
     if (strcmp(r->dir, "/") == 0)
         return err_set(e, ERR_USAGE, "\"/\" is no place for a data directory");
-    if (r->o->config_files != NULL && place_absolute(r->outside, r->o->config_files, e) != 0)
+    if (check_outside(r, e) != 0)
         return -1;
     rc = place_inside(r->dir, r->s->repo, e);
     if (rc != 0)
@@ -365,6 +399,28 @@ static int compare_mark(struct restore *r, struct err *e)
     return same ? 0 : -1;
 }
 
+/* Only one may be at work in a directory; whoever dies lets go.  What was seen before is looked at
+ * again, for another may have been at work until now, or a server may have been started. */
+int restore_lock(struct restore *r, struct err *e)
+{
+    struct found f;
+    struct stat st;
+    int rc = os_lock(r->unpack.tree.dir.fd, OS_LOCK_EXCLUSIVE, false, r->dir, e);
+
+    if (rc == OS_BUSY) {
+        (void)err_set(e, ERR_REFUSED, "another restore is at work in \"%s\"", r->dir);
+        return err_hint(e, "Wait for its end, or end it; what it has done by then is kept.");
+    }
+    if (rc < 0 || look_into(r->dir, &f, &st, e) != 0 || check_stopped(r->dir, e) != 0)
+        return -1;
+    if ((r->state == RESTORE_ABSENT || r->state == RESTORE_EMPTY) && (f.mark || f.entries > 0))
+        return f.mark ? err_set(e, ERR_REFUSED, "another restore was at work in \"%s\"", r->dir)
+                      : not_empty(r->dir, &f, e);
+    if (r->state == RESTORE_HALF_DONE && !f.mark)
+        return err_set(e, ERR_REFUSED, "another restore has completed \"%s\"", r->dir);
+    return 0;
+}
+
 int restore_mark(struct restore *r, struct err *e)
 {
     struct publish_opts how = {.flags = PUBLISH_REPLACE, .mode = 0600};
@@ -417,8 +473,10 @@ static int check_space(struct restore *r, const struct unpack_space *s, struct e
     if (rc > 0)
         return err_set(e, ERR_REFUSED, "tablespace directory \"%s\" lies inside the repository",
                        s->target);
-    if (strncmp(s->target, r->dir, strlen(r->dir)) == 0 &&
-        (s->target[strlen(r->dir)] == '/' || s->target[strlen(r->dir)] == '\0'))
+    rc = is_below(s->target, r->dir, e);
+    if (rc < 0)
+        return -1;
+    if (rc > 0)
         return err_set(e, ERR_REFUSED, "tablespace directory \"%s\" lies inside the data directory",
                        s->target);
     rc = look_into(s->target, &f, &st, e);
