@@ -26,7 +26,7 @@ walden restore --config "$(w_conf main)" --target-immediate -D "$SCRATCH/copy" >
 nok 'no mark stays behind' test -e "$SCRATCH/copy/$mark"
 rm -rf "$SCRATCH/copy"
 mkdir "$SCRATCH/copy"
-restore -D "$SCRATCH/other" >/dev/null 2>&1 &
+walden restore --config "$(w_conf main)" --target-immediate -D "$SCRATCH/other" >/dev/null 2>&1 &
 pid=$!
 wait_for 20 test -s "$SCRATCH/other/$mark" -o -e "$SCRATCH/other/recovery.signal"
 kill -KILL $pid 2>/dev/null

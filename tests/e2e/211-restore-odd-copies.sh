@@ -53,7 +53,7 @@ damaged() {
     done
 }
 # A mark, as a restore that was killed leaves it.
-restore -D "$SCRATCH/killed" >/dev/null 2>&1 &
+walden restore --config "$(w_conf main)" --target-immediate -D "$SCRATCH/killed" >/dev/null 2>&1 &
 pid=$!
 wait_for 20 test -s "$SCRATCH/killed/walden-restore.plan" -o -e "$SCRATCH/killed/recovery.signal"
 cp "$SCRATCH/killed/walden-restore.plan" "$SCRATCH/mark" 2>/dev/null
