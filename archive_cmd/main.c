@@ -42,7 +42,7 @@ static const struct opt_program program = {
 int main(int argc, char **argv)
 {
     static struct settings settings;
-    struct msg msg = {"walden-archive", MSG_NORMAL};
+    struct msg msg = {"walden-archive", MSG_NORMAL, false};
     struct opt_set sets[1];
     struct opt_args args;
     struct err e = {0};

@@ -159,7 +159,7 @@ static int backup(struct settings *s, const struct backup_options *mine, const s
 int basebackup_main(int argc, char **argv)
 {
     struct opt_program called = program;
-    struct msg m = {program.name, MSG_NORMAL};
+    struct msg m = {program.name, MSG_NORMAL, opt_is_given(argc, argv, "json")};
     struct backup_options mine = {.wal_timeout = WAL_TIMEOUT_US};
     struct settings settings;
     struct opt_set sets[3];
@@ -182,6 +182,6 @@ int basebackup_main(int argc, char **argv)
     settings_fini(&settings);
     if (rc == 0)
         return 0;
-    msg_error(&m, &e);
+    msg_fail(&m, &e);
     return status_of(&e);
 }

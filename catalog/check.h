@@ -67,6 +67,9 @@ void check_notify(const struct check *c, const char *text, const struct msg *m);
 /* check_show.c: each into a buffer. */
 int check_text(const struct check *c, struct buf *out, struct err *e);
 int check_nagios(const struct check *c, struct buf *out, struct err *e);
+/* The line for a check that could not even begin. */
+int check_nagios_failed(const struct err *why, struct buf *out, struct err *e)
+    __attribute__((warn_unused_result));
 int check_json(const struct check *c, struct err *e); /* to standard output */
 int check_verdict(const struct judge_verdict *v, struct buf *out, struct err *e);
 void check_json_verdicts(const struct judge_verdicts *v, struct json_out *j, const char *key);

@@ -159,6 +159,14 @@ int check_nagios(const struct check *c, struct buf *out, struct err *e)
     return buf_str(out, "\n", e);
 }
 
+int check_nagios_failed(const struct err *why, struct buf *out, struct err *e)
+{
+    if (buf_str(out, "WALDEN UNKNOWN - ", e) != 0 ||
+        plain(out, why->code == ERR_NONE ? "wrong command line" : why->msg, e) != 0)
+        return -1;
+    return buf_str(out, "\n", e);
+}
+
 /* --- JSON --- */
 
 static void json_time(struct json_out *j, const char *key, int64_t time)

@@ -232,9 +232,22 @@ static int parse(struct settings *s, struct options *mine, struct pgconn_flags *
     return command_parse(&program, sets, 3, argc, argv, &args, status);
 }
 
+/* Nothing is left to tell when that cannot be written, either. */
+static void nagios_failed(const struct err *why)
+{
+    struct err quiet = {0};
+    struct buf line;
+
+    buf_init(&line, TEXT_MAX);
+    if (check_nagios_failed(why, &line, &quiet) != 0 ||
+        command_print(buf_text(&line), line.len, &quiet) != 0)
+        err_clear(&quiet);
+    buf_fini(&line);
+}
+
 int cmd_check(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     struct settings settings;
     struct options mine;
     struct pgconn_flags to;
@@ -263,9 +276,12 @@ int cmd_check(int argc, char **argv)
         if (status < 0)
             status = command_fail(&m, &e);
     }
-    /* Nagios knows no other word for "could not even look". */
-    if (mine.nagios && !judged && status != STATUS_OK)
+    /* Nagios knows no other word for "could not even look", and shows what is on standard output.
+     */
+    if (mine.nagios && !judged && status != STATUS_OK) {
+        nagios_failed(e.code != ERR_NONE ? &e : &mistake);
         status = NAGIOS_UNKNOWN;
+    }
     settings_fini(&settings);
     return status;
 }

@@ -325,7 +325,8 @@ static int copy_each(struct run *r, const struct copy_targets *all, struct json_
             return -1;
         if (r->target->name != NULL)
             (void)err_context(e, "[repo %s]", r->target->name);
-        status = command_fail(r->m, e);
+        msg_error(r->m, e);
+        status = command_status(e);
     }
     return status;
 }
@@ -376,7 +377,7 @@ static int adopt(const struct run *r, struct err *e)
 
 int cmd_copy(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     struct settings settings;
     struct options mine = {0};
     struct run *r = calloc(1, sizeof *r);

@@ -358,7 +358,7 @@ static int with_options(const struct msg *m, struct settings *s, struct drill_op
     restore_server_init(&d->server);
     status = run(d, e);
     if (status < 0 && e->code == ERR_KEY && !d->begun) { /* nothing can be told on this host */
-        msg_error(m, e);
+        msg_fail(m, e);
         err_clear(e);
         status = STATUS_CANNOT_TELL;
     }
@@ -368,7 +368,7 @@ static int with_options(const struct msg *m, struct settings *s, struct drill_op
 
 int cmd_drill(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     struct settings settings;
     struct drill_options mine = {.amcheck = true};
     struct opt_set sets[4];

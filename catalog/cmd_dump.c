@@ -355,7 +355,7 @@ static int run(struct dump_run *r, const struct options *o, const struct opt_arg
 
 int cmd_dump(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     struct settings settings;
     struct buf lists[3];
     struct options mine = {.schemas = &lists[0], .tables = &lists[1], .exclude = &lists[2]};

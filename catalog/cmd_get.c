@@ -176,7 +176,7 @@ out:
 
 int cmd_get(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     struct settings settings;
     struct options mine = {0};
     struct opt_set sets[2];

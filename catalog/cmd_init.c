@@ -456,7 +456,7 @@ int cmd_init(int argc, char **argv)
     i = calloc(1, sizeof *i);
     if (i == NULL)
         return STATUS_PROBLEM;
-    i->msg = (struct msg){program.name, MSG_NORMAL};
+    i->msg = (struct msg){program.name, MSG_NORMAL, false};
     i->lock = -1;
     buf_init(&i->said, SAID_MAX);
     i->store.root = (struct os_root)OS_ROOT_INIT;

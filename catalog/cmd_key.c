@@ -133,7 +133,7 @@ int cmd_key_put(const char *path, struct buf *b, mode_t mode, struct err *e)
 
 int cmd_key(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     const struct command *command;
     struct opt_args args = {.next = argc};
     struct err e = {0};

@@ -270,7 +270,7 @@ static int run(struct run **r, struct line *l, int *status, struct err *e)
 
 int cmd_run(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     struct line l = {.argc = argc, .argv = argv};
     struct err e = {0};
     struct run *r = run_new(&m, &e);

@@ -335,7 +335,7 @@ void undump_free(struct undump *u)
 
 int cmd_undump(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     struct settings settings;
     struct undump_options mine = {.database = NULL};
     struct opt_set sets[3];

@@ -66,9 +66,14 @@ int command_status(const struct err *e)
     return STATUS_PROBLEM;
 }
 
+struct msg command_msg(const struct opt_program *prog, int argc, char *const *argv)
+{
+    return (struct msg){prog->name, MSG_NORMAL, opt_is_given(argc, argv, "json")};
+}
+
 int command_fail(const struct msg *m, const struct err *e)
 {
-    msg_error(m, e);
+    msg_fail(m, e);
     return command_status(e);
 }
 
@@ -92,7 +97,7 @@ static int list_as_man(const struct command *table, size_t n, struct buf *out, s
 int command_print_help(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
                        const struct command *table, size_t n, bool man)
 {
-    const struct msg m = {prog->name, MSG_NORMAL};
+    const struct msg m = {prog->name, MSG_NORMAL, false};
     struct err e = {0};
     struct buf b;
     int rc;
@@ -115,7 +120,7 @@ int command_print_help(const struct opt_program *prog, const struct opt_set *set
 int command_parse(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,
                   int argc, char **argv, struct opt_args *args, int *status)
 {
-    const struct msg m = {prog->name, MSG_NORMAL};
+    const struct msg m = command_msg(prog, argc, argv);
     struct err e = {0};
     int rc;
 
@@ -142,7 +147,7 @@ int command_parse(const struct opt_program *prog, const struct opt_set *sets, si
 int command_run(const struct opt_program *prog, const struct opt_set *own, size_t n_own,
                 command_body *body, int argc, char **argv)
 {
-    const struct msg m = {prog->name, MSG_NORMAL};
+    const struct msg m = command_msg(prog, argc, argv);
     struct opt_set sets[COMMAND_SETS_MAX + 1];
     struct settings settings;
     struct opt_args args = {.n = 0};

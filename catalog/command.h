@@ -77,6 +77,9 @@ int command_status(const struct err *e);
 /* Prints the error and answers its status. */
 int command_fail(const struct msg *m, const struct err *e);
 
+/* How a command talks: its name, and whether the line has --json, also where it is a wrong line. */
+struct msg command_msg(const struct opt_program *prog, int argc, char *const *argv);
+
 /* Parses a command's own line.  0: go on.  1: all was said (--help, --version, a wrong line), and
  * *status is the exit status. */
 int command_parse(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets,

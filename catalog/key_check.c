@@ -382,7 +382,7 @@ static int run(struct check *c, const char *pass_file, struct err *e)
 
 int cmd_key_check(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     struct settings s;
     struct options o = {0};
     struct opt_set sets[2] = {

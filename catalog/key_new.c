@@ -255,7 +255,7 @@ static int new_recovery(struct repo *r, const struct settings *s, const struct o
 
 int cmd_key_new(int argc, char **argv)
 {
-    const struct msg m = {new_program.name, MSG_NORMAL};
+    const struct msg m = {new_program.name, MSG_NORMAL, false};
     struct settings s;
     struct options o = {0};
     struct opt_set sets[2] = {
@@ -392,7 +392,7 @@ static int add_recipient(struct repo *r, const struct settings *s, const char *f
 
 int cmd_key_add_recipient(int argc, char **argv)
 {
-    const struct msg m = {add_program.name, MSG_NORMAL};
+    const struct msg m = {add_program.name, MSG_NORMAL, false};
     struct settings s;
     struct options o = {0};
     struct opt_set sets[2] = {

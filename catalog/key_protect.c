@@ -79,7 +79,7 @@ static int run(const struct opt_program *program, int argc, char **argv,
                int (*convert)(struct buf *, const char *, const struct options *, struct err *),
                const char *advice)
 {
-    const struct msg m = {program->name, MSG_NORMAL};
+    const struct msg m = {program->name, MSG_NORMAL, false};
     struct options o = {0};
     const struct opt_set set = {"Options", options, sizeof options / sizeof options[0],
                                 &o,        NULL,    NULL};

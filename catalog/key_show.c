@@ -185,7 +185,7 @@ static void check_mode(const char *path, const struct msg *m)
 
 int cmd_key_show(int argc, char **argv)
 {
-    const struct msg m = {program.name, MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     struct options o = {0};
     const struct opt_set set_of = {"Options", options, sizeof options / sizeof options[0],
                                    &o,        NULL,    NULL};

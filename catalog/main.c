@@ -67,7 +67,7 @@ static bool is_called(const char *path, const char *name)
 
 int main(int argc, char **argv)
 {
-    const struct msg m = {"walden", MSG_NORMAL};
+    const struct msg m = command_msg(&program, argc, argv);
     const struct command *command;
     struct opt_args args = {.next = argc};
     struct err e = {0};

@@ -13,6 +13,27 @@ void err_clear(struct err *e)
     e->hint[0] = '\0';
 }
 
+const char *err_word(enum err_code code)
+{
+    static const char *const words[] = {
+        [ERR_NONE] = "none",
+        [ERR_USAGE] = "usage",
+        [ERR_CONFIG] = "configuration",
+        [ERR_IO] = "system",
+        [ERR_NOMEM] = "memory",
+        [ERR_DAMAGED] = "damaged",
+        [ERR_REFUSED] = "refused",
+        [ERR_UNREACHABLE] = "unreachable",
+        [ERR_KEY] = "key",
+        [ERR_TIMEOUT] = "timeout",
+        [ERR_HOLE] = "missing",
+        [ERR_INTERRUPTED] = "interrupted",
+        [ERR_INTERNAL] = "internal",
+    };
+
+    return words[code];
+}
+
 int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
     va_list ap;

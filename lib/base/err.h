@@ -43,6 +43,9 @@ struct err {
 /* Makes *e say "no error".  A struct err on the stack starts with this or `= {0}`. */
 void err_clear(struct err *e);
 
+/* The code in one word, which stays the same: "usage", "unreachable". */
+const char *err_word(enum err_code code);
+
 /* Records a failure; a record that already holds one is kept (the first cause wins). Returns -1. */
 int err_set(struct err *e, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 
-enum { LINE_MAX_BYTES = 2048 };
+enum { LINE_MAX_BYTES = 2048, JSON_BYTES_MAX = 16 * 1024 };
 
 static void put_line(const struct msg *m, const char *kind, const char *text)
 {
@@ -36,6 +37,33 @@ void msg_error(const struct msg *m, const struct err *e)
     put_line(m, "error: ", e->msg);
     if (e->hint[0] != '\0')
         put_line(m, "hint: ", e->hint);
+}
+
+void msg_fail(const struct msg *m, const struct err *e)
+{
+    struct err quiet = {0};
+    struct json_out j;
+    struct buf b;
+
+    msg_error(m, e);
+    if (!m->json)
+        return;
+    buf_init(&b, JSON_BYTES_MAX);
+    json_begin(&j, &b, NULL, NULL);
+    json_object(&j, NULL);
+    json_num(&j, "schema", 1);
+    json_object(&j, "error");
+    json_str(&j, "command", m->program);
+    json_str(&j, "code", err_word(e->code));
+    json_str(&j, "message", e->msg);
+    json_str(&j, "hint", e->hint[0] == '\0' ? NULL : e->hint);
+    json_object_end(&j);
+    json_object_end(&j);
+    /* Who cannot take it has the text on standard error, and the exit status. */
+    if (json_end(&j, &quiet) == 0)
+        (void)fwrite(b.p, 1, b.len, stdout);
+    (void)fflush(stdout);
+    buf_fini(&b);
 }
 
 void msg_warn_err(const struct msg *m, const struct err *e)

@@ -264,6 +264,14 @@ static int too_many(const struct parser *p, const char *word, struct err *e)
     return err_set(e, ERR_USAGE, "too many arguments (first is \"%.200s\")", word);
 }
 
+bool opt_is_given(int argc, char *const *argv, const char *name)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strncmp(argv[i], "--", 2) == 0 && strcmp(argv[i] + 2, name) == 0)
+            return true;
+    return false;
+}
+
 int opt_parse(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets, int argc,
               char *const *argv, struct opt_args *args, struct err *e)
 {

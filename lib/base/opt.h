@@ -99,6 +99,9 @@ struct opt_args {
 /* OPT_MAN, --man, is for the build, which makes the manual pages of it; --help does not show it. */
 enum { OPT_HELP = 1, OPT_VERSION = 2, OPT_MAN = 3 };
 
+/* Is "--NAME" among them, in front of "--"?  For what must be known though parsing fails. */
+bool opt_is_given(int argc, char *const *argv, const char *name);
+
 /* Parses argv[1] to argv[argc - 1].  0; OPT_HELP, OPT_VERSION or OPT_MAN when that was asked for
  * (nothing behind it was looked at); -1 with ERR_USAGE and a hint. */
 int opt_parse(const struct opt_program *prog, const struct opt_set *sets, size_t n_sets, int argc,

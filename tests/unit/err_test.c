@@ -66,9 +66,9 @@ static const char *next_write(int fd)
 
 static void test_messages(void)
 {
-    const struct msg normal = {"walden-archive", MSG_NORMAL};
-    const struct msg quiet = {"walden-archive", MSG_QUIET};
-    const struct msg verbose = {"walden-archive", MSG_VERBOSE};
+    const struct msg normal = {"walden-archive", MSG_NORMAL, false};
+    const struct msg quiet = {"walden-archive", MSG_QUIET, false};
+    const struct msg verbose = {"walden-archive", MSG_VERBOSE, false};
     struct err e = {0};
     char longest[8000];
     int saved;
