@@ -136,6 +136,7 @@ static int take_options(struct find_run *f, const char *table, struct err *e)
     take_bounds(f);
     filter->rows = o->rows != 0 ? o->rows : (uint64_t)FIND_ROWS_MIN;
     filter->database = o->database;
+    filter->doubtful = table != NULL || o->drop;
     f->narrowed = table != NULL || o->xid != NULL || o->near != NULL;
     if (kinds == 0) {
         kinds = (1U << FIND_KINDS) - 1;

@@ -131,6 +131,24 @@ static int show_searched(const struct find_run *f, struct buf *b, struct err *e)
     return buf_fmt(b, e, "  commits  %s\n       to  %s\n\n", first, last);
 }
 
+/* A name was asked for, and all that is shown is what nobody can name. */
+static int show_nameless(const struct find_run *f, struct buf *b, struct err *e)
+{
+    bool named = !f->finder.filter.table.is_set || f->finder.filter.table.oid != 0;
+
+    for (size_t i = 0; i < f->shown.n && !named; i++)
+        named = f->shown.v[i].name != NULL ||
+                (f->shown.v[i].kind == FIND_DROP_DATABASE && f->shown.v[i].database != NULL);
+    if (named || f->shown.n == 0)
+        return 0;
+    if (finder_guess(&f->finder, b, e) != 0)
+        return -1;
+    return buf_str(b,
+                   "Nothing of that name was found. What follows has no name in any backup, so it\n"
+                   "may be what you look for, or not:\n\n",
+                   e);
+}
+
 int find_show(const struct find_run *f, struct err *e)
 {
     const struct find_candidate *v = f->shown.v;
@@ -142,6 +160,8 @@ int find_show(const struct find_run *f, struct err *e)
     if (rc == 0 && f->omitted > 0)
         rc = buf_fmt(&b, e, "%llu older ones are left out: --limit shows them\n\n",
                      (unsigned long long)f->omitted);
+    if (rc == 0)
+        rc = show_nameless(f, &b, e);
     for (size_t i = 0; rc == 0 && i < f->shown.n; i++) {
         rc = show_one(&v[i], &b, e);
         if (rc == 0 && (i + 1 == f->shown.n || !goes_with(&v[i], &v[i + 1]))) {

@@ -358,7 +358,8 @@ int finder_guess(const struct finder *f, struct buf *b, struct err *e)
         return buf_str(
             b,
             "No base backup knows a table of that name. One that was made and lost between\n"
-            "two of them has no name: \"walden find\" without a name shows it.\n",
+            "two of them has no name: \"walden find\" without a name shows it. Of views,\n"
+            "functions and other things without rows the WAL tells nothing.\n",
             e);
     find_relation_text(f->filter.table.schema[0] == '\0' ? NULL : g->schema, g->name, full);
     (void)text_visible(shown, sizeof shown, full, strlen(full));
@@ -438,6 +439,22 @@ static int none(const struct finder *f, const struct restore *r, struct err *e)
     return err_hint(e, "\"walden find\" shows what happened; it takes names, numbers and times.");
 }
 
+/* Somebody may have made it anew, and lost it again: that is not chosen, but not hidden either. */
+static void tell_later(const struct finder *f, const struct restore *r,
+                       const struct find_candidate *one)
+{
+    unsigned later = 0;
+
+    for (size_t i = 0; i < f->all.n; i++)
+        later += !is_certain(f, &f->all.v[i]) && f->all.v[i].time > one->time ? 1 : 0;
+    if (later > 0)
+        msg_warn(r->m,
+                 "%u later event%s of that kind ha%s no certain name and may be %s, made anew; "
+                 "\"walden find\" shows %s",
+                 later, later == 1 ? "" : "s", later == 1 ? "s" : "ve", r->o->before_table,
+                 later == 1 ? "it" : "them");
+}
+
 int finder_pick(struct finder *f, struct restore *r, const struct find_candidate **out,
                 struct err *e)
 {
@@ -452,6 +469,7 @@ int finder_pick(struct finder *f, struct restore *r, const struct find_candidate
     if (f->all.n == 0)
         return none(f, r, e);
     if (certain == 1) {
+        tell_later(f, r, one);
         *out = one;
         return 0;
     }

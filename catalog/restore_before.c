@@ -51,6 +51,7 @@ int restore_before(struct restore *r, struct err *e)
     filter->kinds = r->o->before_kinds;
     filter->database = r->o->database;
     filter->rows = FIND_ROWS_MIN;
+    filter->doubtful = true;
     if (find_table_parse(&filter->table, r->o->before_table, e) != 0 ||
         finder_run(&b->finder, r, e) != 0 || finder_pick(&b->finder, r, &b->what, e) != 0 ||
         finder_aim(r, b->what, r->o->action, &b->aim, e) != 0) {

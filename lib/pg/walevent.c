@@ -363,14 +363,16 @@ static int xact_record(struct walevent *ev, const struct walrecord *r)
 
 static int smgr_record(struct walevent *ev, const struct walrecord *r)
 {
-    enum { MAIN_FORK = 0 };
+    enum { MAIN_FORK = 0, INIT_FORK = 3 }; /* the latter is all that is logged of an unlogged one */
     uint32_t rel;
+    uint32_t fork;
     struct walxids_xact *t;
 
     if (r->main_avail < 16)
         return 1;
     rel = get_u32(r->main + 8);
-    if (r->xid == 0 || get_u32(r->main + 12) != MAIN_FORK)
+    fork = get_u32(r->main + 12);
+    if (r->xid == 0 || (fork != MAIN_FORK && fork != INIT_FORK))
         return 0;
     walxids_note(&ev->xids, r->xid, WALXIDS_CREATED, rel);
     t = walxids_get(&ev->xids, r->xid);

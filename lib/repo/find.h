@@ -202,6 +202,7 @@ struct find_filter {
     struct find_table table; /* none: all */
     const char *database;    /* name or number; NULL: all */
     uint64_t rows;           /* FIND_DELETE: at least so many */
+    bool doubtful;           /* with FIND_DROP: rewrites that may have been one, too */
 };
 
 struct find_candidate {

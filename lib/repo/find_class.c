@@ -58,8 +58,10 @@ static bool is_database(const struct find_filter *filter, uint32_t db, const cha
 static bool passes(const struct find_filter *filter, const struct find_candidate *c)
 {
     const struct find_table *t = &filter->table;
+    bool may_be_drop = filter->doubtful && c->kind == FIND_REWRITE && c->unsure &&
+                       (filter->kinds & 1U << FIND_DROP) != 0;
 
-    if ((filter->kinds & 1U << c->kind) == 0)
+    if ((filter->kinds & 1U << c->kind) == 0 && !may_be_drop)
         return false;
     if (c->kind == FIND_RESTORE_POINT || c->kind == FIND_COMMIT)
         return !t->is_set && filter->database == NULL;
