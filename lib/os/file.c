@@ -10,9 +10,9 @@ int os_denied_hint(int errnum, struct err *err)
 {
     if (errnum == EACCES)
         (void)err_hint(err,
-                       "This runs as uid %ld: look at the owner and permissions of the file and of "
+                       "This runs as uid %u: look at the owner and permissions of the file and of "
                        "the directories above it, and at who should run this.",
-                       (long)os_uid());
+                       (unsigned)os_uid());
     return -1;
 }
 
@@ -390,8 +390,8 @@ static int check_secret(const struct stat *st, const char *path, struct err *err
     if (!S_ISREG(st->st_mode))
         return err_set(err, ERR_KEY, "key file \"%s\" is not a regular file", path);
     if (me != 0 && st->st_uid != me && st->st_uid != 0) {
-        (void)err_set(err, ERR_KEY, "key file \"%s\" belongs to another user (uid %ld)", path,
-                      (long)st->st_uid);
+        (void)err_set(err, ERR_KEY, "key file \"%s\" belongs to another user (uid %u)", path,
+                      (unsigned)st->st_uid);
         return err_hint(err, "Its owner must be the user who runs this program, or root.");
     }
     if ((mode & 077U) == 0)

@@ -112,8 +112,8 @@ static int explain(const struct os_proc_spec *spec, const struct failure *failur
         return err_sys(err, failure->errnum, "could not change directory to \"%s\" for \"%s\"",
                        spec->cwd, name);
     case AT_USER:
-        return err_sys(err, failure->errnum, "could not become user %ld to run \"%s\"",
-                       (long)spec->uid, name);
+        return err_sys(err, failure->errnum, "could not become user %u to run \"%s\"",
+                       (unsigned)spec->uid, name);
     case AT_EXEC:
         return err_sys(err, failure->errnum, "could not execute \"%s\"", name);
     case AT_DESCRIPTORS:
@@ -371,9 +371,10 @@ int os_become(uid_t uid, gid_t gid, struct err *err)
     if (os_sys->prctl(PR_GET_PDEATHSIG, (unsigned long)(uintptr_t)&death) != 0)
         death = 0;
     if (os_sys->become(uid, gid) != 0)
-        return err_sys(err, errno, "could not become user %ld, group %ld", (long)uid, (long)gid);
+        return err_sys(err, errno, "could not become user %u, group %u", (unsigned)uid,
+                       (unsigned)gid);
     if (os_sys->geteuid() != uid || os_sys->getegid() != gid)
-        return err_set(err, ERR_INTERNAL, "could not become user %ld", (long)uid);
+        return err_set(err, ERR_INTERNAL, "could not become user %u", (unsigned)uid);
     if (death == 0)
         return 0;
     (void)os_sys->prctl(PR_SET_PDEATHSIG, (unsigned long)death); /* it was valid before */

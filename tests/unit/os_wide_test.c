@@ -1,7 +1,8 @@
 /*
- * Goal: nothing ends in 2038, in 2106 or at 4 GiB, whatever the target's word is.  (32-bit programs
+ * Goal: nothing ends in 2038, in 2106 or at 4 GiB, and no user is negative, whatever the target's word is.  (32-bit programs
  * of musl and glibc have a wide time_t and off_t only when built for it.)
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -62,6 +63,23 @@ static void test_large_file(uint64_t at)
     os_drop(&fd);
 }
 
+static uid_t high_uid(void)
+{
+    return UINT32_MAX - 1;
+}
+
+static void test_user(void)
+{
+    struct os_sys table = os_sys_real;
+    struct err e = {0};
+
+    table.geteuid = high_uid;
+    os_sys = &table;
+    (void)os_denied_hint(EACCES, &e);
+    os_sys = &os_sys_real;
+    OK(strstr(e.hint, "uid 4294967294:") != NULL, "a user of the upper half: %s", e.hint);
+}
+
 int main(void)
 {
     const char *dir = getenv("TMPDIR");
@@ -77,5 +95,6 @@ int main(void)
     test_clock(INT64_C(4323456000), "2107-01-03 00:00:00");
     test_large_file(UINT64_C(4294967296) + 8192);
     test_large_file(UINT64_C(5) << 40);
+    test_user();
     return tap_done();
 }
