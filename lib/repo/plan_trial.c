@@ -57,7 +57,7 @@ static int peek_on(struct plan_trial *t, const struct plan_segment *s)
     return peek(t, s,
                 n < PEEK_LEAST   ? (size_t)PEEK_LEAST
                 : n > PEEK_AHEAD ? (size_t)PEEK_AHEAD
-                                 : n);
+                                 : (size_t)n);
 }
 
 /* All ends in a segment, one by one. */

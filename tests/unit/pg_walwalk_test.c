@@ -31,7 +31,7 @@ static void test_plain(unsigned major)
     make_init(&m, major);
     first = make_filler(&m, 10);
     for (records = 1; m.pos < 700000; records++)
-        (void)make_filler(&m, (records * 37) % 9000);
+        (void)make_filler(&m, (size_t)(records * 37 % 9000));
     last = make_end(&m, WALXACT_COMMIT, 900, 1000, NULL, 0, NULL, 0);
     make_switch(&m);
     OK(make_walk(&m, &walk, 0, 262144, false, &sum, &err) == 0, "%u: a segment is accepted", major);
