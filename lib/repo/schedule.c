@@ -20,7 +20,8 @@ enum {
 
 /* --- reading --- */
 
-static const char *const day_names[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
+static const char *const day_names[] = {"sunday",   "monday", "tuesday", "wednesday",
+                                        "thursday", "friday", "saturday"};
 
 static int no_schedule(const char *word, struct err *e)
 {
@@ -44,13 +45,16 @@ static int take_number(const char **at, unsigned max, unsigned *out)
 static int take_day(const char **at, bool *is_weekday, unsigned *day)
 {
     *is_weekday = false;
-    for (unsigned i = 0; i < 7; i++)
-        if (strncmp(*at, day_names[i], 3) == 0) {
-            *is_weekday = true;
-            *day = i;
-            *at += 3;
-            return 0;
-        }
+    for (unsigned i = 0; i < 7; i++) {
+        size_t n = strlen(day_names[i]);
+
+        if (strncmp(*at, day_names[i], 3) != 0)
+            continue;
+        *is_weekday = true;
+        *day = i;
+        *at += strncmp(*at, day_names[i], n) == 0 ? n : 3;
+        return 0;
+    }
     return take_number(at, 31, day) == 0 && *day > 0 ? 0 : -1;
 }
 

@@ -1,7 +1,7 @@
 /*
  * schedule: when a job is due, as a pure function of its rule, of what was recorded, and of now.
  *
- *     02:00                    every day          sun 03:30            on Sundays
+ *     02:00                    every day          sun 03:30            on Sundays (or sunday)
  *     mon-fri 08:00 20:00      twice on workdays  1,15 04:00           on these days of the month
  *     sun 1-7 04:00            the first Sunday   last 23:30           the last day of the month
  *     every 15min              at :00, :15 ...    every 1h +17min      at :17 of each hour
