@@ -56,8 +56,15 @@ static const struct opt_program program = {
         "walden copy usb                         the same, when [repo usb] says path = ...\n"
         "walden copy                             all sections [repo NAME]\n"
         "walden copy usb --check                 read it back as well, and mend it\n"
+        "walden copy usb --max-rate 5MB          leave the disk or the line to others, too\n"
         "walden expire --copy usb                by the rules of [repo usb]\n"
-        "walden restore --repo /mnt/usb/walden -D /srv/copy --start\n",
+        "walden restore --repo /mnt/usb/walden -D /srv/copy --start\n"
+        "The configuration:\n"
+        "  [repo usb]\n"
+        "  path = /mnt/usb/walden\n"
+        "  keep_dumps = daily=30      what the copy keeps; nothing set: all\n"
+        "  max_rate = 5MB             bytes per second\n"
+        "  max_age = 2d               for walden check\n",
     .exits = "0    the copy has all that the repository has\n"
              "1    something could not be copied\n"
              "2    wrong command line or configuration\n"
@@ -126,6 +133,16 @@ static int copy_one(void *arg, const char *cluster, uint64_t system_id, bool las
     lease_drop(&r->lease);
     os_drop(&fd);
     return rc;
+}
+
+static void skip_one(void *arg, const char *cluster, uint64_t system_id, const struct err *why)
+{
+    struct run *r = arg;
+
+    r->copy.done.problems++;
+    msg_warn(r->m,
+             "nothing of %s/%llu was copied: its file \"" LINEAGE_FILE "\" cannot be used: %s",
+             cluster, (unsigned long long)system_id, why->msg);
 }
 
 /* Only the repository's owner leaves files there. */
@@ -254,13 +271,14 @@ static void print_json(const struct run *r, struct json_out *j)
 /* One copy: 0, or -1; the repository is open. */
 static int copy_to(struct run *r, struct err *e)
 {
-    const struct copy_how how = {.check = r->o->check, .tell = tell, .step = step, .arg = r};
+    struct copy_how how = {.check = r->o->check, .tell = tell, .step = step, .arg = r};
     int rc;
 
     r->there = *r->s; /* borrows its texts */
     copy_target_use(r->target, &r->there);
+    how.max_rate = r->there.max_rate;
     r->began = os_mono_us();
-    if (copy_place_open(&r->to, &r->from, &r->there, r->o->make, e) != 0)
+    if (copy_place_open(&r->to, &r->from, &r->there, r->o->make, &how, e) != 0)
         return -1;
     if (r->o->make && copy_place_is_near(&r->from, &r->to))
         msg_warn(r->m, "the copy lies on the same filesystem as the repository: what takes one "
@@ -269,7 +287,7 @@ static int copy_to(struct run *r, struct err *e)
     if (rc == 0)
         rc = take_back(r, e);
     if (rc == 0)
-        rc = copy_each_lineage(&r->from.store, copy_one, r, e);
+        rc = copy_each_lineage(&r->from, copy_one, skip_one, r, e);
     if (rc == 0)
         rc = acknowledge(r, e);
     repo_close(&r->to);

@@ -32,10 +32,11 @@ enum copy_what {
 };
 
 struct copy_how {
-    bool check; /* read back what is there already, and mend what is damaged */
+    uint64_t max_rate; /* bytes per second that the copy grows by; 0: no limit */
+    bool check;        /* read back what is there already, and mend what is damaged */
     /* Told of what is found; the run goes on. */
     void (*tell)(void *arg, enum copy_what what, const char *name, const struct err *why);
-    /* Called before each object; -1 ends the run. */
+    /* Called before each object, and often while one is copied; -1 ends the run. */
     int (*step)(void *arg, struct err *e);
     void *arg; /* of both */
 };
@@ -69,6 +70,8 @@ struct copy {
     struct copy_done done;
     struct object_reader *reader;
     struct store_put *put;
+    int64_t pace_from; /* since when the rate is watched, */
+    uint64_t paced;    /* and what was copied since then */
     /* of the lineage in hand */
     struct expired gone_from;
     struct expired gone_to;

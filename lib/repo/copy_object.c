@@ -2,9 +2,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "os/signal.h"
+#include "base/parse.h"
+#include "os/time.h"
 #include "repo/copy.h"
 #include "repo/pack_read.h"
+
+enum { NAP_US = 100 * 1000 };
+
+/* Far from where the arithmetic of the rate overflows. */
+#define PACED_MAX (UINT64_C(1) << 40)
 
 /* What ends the run; all else is told of, and the next object is looked at. */
 static bool is_fatal(const struct err *why)
@@ -36,13 +42,47 @@ static int prove(struct copy *c, const struct store_name *n, const struct object
     return rc;
 }
 
+/* Waits until the next n bytes are due.  What was not used is not made up for: a pause to read a
+ * manifest must not end in a burst. */
+static int keep_pace(struct copy *c, size_t n, struct err *e)
+{
+    const uint64_t rate = c->how->max_rate;
+    int64_t now = os_mono_us();
+    int64_t due;
+
+    if (rate == 0)
+        return 0;
+    due = c->pace_from + (int64_t)(c->paced * (uint64_t)USEC_PER_SEC / rate);
+    if (c->paced == 0 || now > due + USEC_PER_SEC || c->paced > PACED_MAX) {
+        c->pace_from = now > due ? now : due;
+        c->paced = 0;
+        due = c->pace_from;
+    }
+    c->paced += n;
+    while (now < due) {
+        int64_t left = due - now;
+
+        if (c->how->step(c->how->arg, e) != 0)
+            return -1;
+        os_sleep_us(left < NAP_US ? left : NAP_US);
+        now = os_mono_us();
+    }
+    return 0;
+}
+
 static int stream(struct copy *c, const struct store_object *o, struct err *e)
 {
+    size_t most = sizeof c->io;
+
+    /* Some pieces in each second, for a rate that is even. */
+    if (c->how->max_rate != 0 && c->how->max_rate / 8 < most)
+        most = (size_t)(c->how->max_rate / 8);
     for (uint64_t at = 0; at < o->source.size;) {
         uint64_t left = o->source.size - at;
-        size_t n = left < sizeof c->io ? (size_t)left : sizeof c->io;
+        size_t n = left < most ? (size_t)left : most;
 
-        if (os_signal_check(e) != 0 || o->source.read(o->source.arg, at, c->io, n, e) != 0 ||
+        if (keep_pace(c, n, e) != 0 || c->how->step(c->how->arg, e) != 0 ||
+            o->source.read(o->source.arg, at, c->io, n, e) != 0 ||
             sink_write(&c->put->sink, c->io, n, e) != 0)
             return -1;
         at += n;

@@ -15,21 +15,60 @@ enum { NAMES_MAX = 10000, PATH_BYTES = 4096 };
 /* --- lineages --- */
 
 struct each {
-    struct store *store;
-    copy_lineage_fn fn;
+    struct repo *from;
+    copy_lineage_fn *fn;
+    copy_unusable_fn *unusable;
     void *arg;
     const char *cluster;
     uint64_t held; /* the one that was seen before; 0: none */
 };
 
+static bool ends_all(const struct err *e)
+{
+    return e->code == ERR_NOMEM || e->code == ERR_INTERRUPTED || e->code == ERR_INTERNAL ||
+           e->code == ERR_UNREACHABLE;
+}
+
+/* Can its file be used?  Without it nothing of the lineage can be proven. */
+static int is_usable(const struct each *x, uint64_t id, struct err *e)
+{
+    const struct store_lineage where = {x->cluster, id};
+    struct lineage *l = calloc(1, sizeof *l);
+    char *text = NULL;
+    size_t len = 0;
+    int rc = l == NULL ? err_set(e, ERR_NOMEM, "no memory to read a lineage with") : 0;
+
+    if (rc == 0)
+        rc = store_get_text(&x->from->store, &where, LINEAGE_FILE, &text, &len, e);
+    if (rc == STORE_ABSENT)
+        rc = err_set(e, ERR_DAMAGED, "it is not there");
+    if (rc == 0)
+        rc = lineage_read(l, text, len, LINEAGE_FILE, e);
+    if (rc == 0 && (memcmp(l->repo_id, x->from->marker.id, sizeof l->repo_id) != 0 ||
+                    strcmp(l->cluster, x->cluster) != 0 || l->system_id != id))
+        rc = err_set(e, ERR_DAMAGED, "it is of another cluster or repository");
+    free(text);
+    free(l);
+    return rc;
+}
+
 static int each_lineage(void *arg, const char *name, struct err *e)
 {
     struct each *x = arg;
-    struct err quiet = {0};
+    struct err why = {0};
     uint64_t id;
 
-    if (parse_u64(name, 1, UINT64_MAX, &id, &quiet) != 0)
+    if (parse_u64(name, 1, UINT64_MAX, &id, &why) != 0)
         return 0;
+    if (is_usable(x, id, &why) != 0) {
+        if (ends_all(&why)) {
+            *e = why;
+            return -1;
+        }
+        if (x->unusable != NULL)
+            x->unusable(x->arg, x->cluster, id, &why);
+        return 0;
+    }
     if (x->held != 0 && x->fn(x->arg, x->cluster, x->held, false, e) != 0)
         return -1;
     x->held = id;
@@ -45,16 +84,17 @@ static int each_cluster(void *arg, const char *name, struct err *e)
         return 0;
     x->cluster = name;
     x->held = 0;
-    if (store_each_lineage(x->store, name, each_lineage, x, e) != 0)
+    if (store_each_lineage(&x->from->store, name, each_lineage, x, e) != 0)
         return -1;
     return x->held == 0 ? 0 : x->fn(x->arg, x->cluster, x->held, true, e);
 }
 
-int copy_each_lineage(struct store *s, copy_lineage_fn fn, void *arg, struct err *e)
+int copy_each_lineage(struct repo *from, copy_lineage_fn *fn, copy_unusable_fn *unusable, void *arg,
+                      struct err *e)
 {
-    struct each x = {s, fn, arg, NULL, 0};
+    struct each x = {from, fn, unusable, arg, NULL, 0};
 
-    return store_each_cluster(s, each_cluster, &x, e);
+    return store_each_cluster(&from->store, each_cluster, &x, e);
 }
 
 /* --- text files --- */
@@ -63,6 +103,7 @@ struct texts {
     struct repo *from;
     struct store to;
     struct store_writer writer;
+    const struct copy_how *how;
 };
 
 /* Replaced as a whole, so a crash leaves the old or the new one. */
@@ -87,6 +128,26 @@ static bool has_host(const struct lineage *l, const struct lineage_host *h)
     return false;
 }
 
+/* One of the copy that cannot be read any more is replaced by the repository's. */
+static int read_copys(struct texts *t, const struct store_lineage *l, struct lineage *out,
+                      const char *text, size_t len, struct err *e)
+{
+    char name[COPIED_PLACE_MAX + sizeof LINEAGE_FILE + 1];
+    struct err why = {0};
+
+    if (lineage_read(out, text, len, LINEAGE_FILE, &why) == 0)
+        return 0;
+    if (ends_all(&why)) {
+        *e = why;
+        return -1;
+    }
+    (void)snprintf(name, sizeof name, "%.64s/%llu/" LINEAGE_FILE, l->cluster,
+                   (unsigned long long)l->system_id);
+    t->how->tell(t->how->arg, COPY_MENDED, name, &why);
+    out->count = 0;
+    return 0;
+}
+
 /* A repository that lost a certificate must not take it from the copy. */
 static int keeps_hosts(struct texts *t, const struct store_lineage *l, const char *text, size_t len,
                        struct err *e)
@@ -101,7 +162,7 @@ static int keeps_hosts(struct texts *t, const struct store_lineage *l, const cha
     if (rc == 0)
         rc = store_get_text(&t->to, l, LINEAGE_FILE, &old, &old_len, e);
     if (rc == 0)
-        rc = lineage_read(&both[1], old, old_len, LINEAGE_FILE, e);
+        rc = read_copys(t, l, &both[1], old, old_len, e);
     for (unsigned i = 0; rc == 0 && i < both[1].count; i++)
         if (!has_host(&both[0], &both[1].host[i])) {
             (void)err_set(
@@ -150,7 +211,7 @@ static int bring_texts(struct texts *t, struct err *e)
 {
     char *text = NULL;
     size_t len = 0;
-    int rc = copy_each_lineage(&t->from->store, bring_lineage, t, e);
+    int rc = copy_each_lineage(t->from, bring_lineage, NULL, t, e);
 
     if (rc == 0)
         rc = store_get_text(&t->from->store, NULL, MARKER_FILE, &text, &len, e);
@@ -306,9 +367,9 @@ static int prepare(struct texts *t, const struct settings *s, bool make, struct 
 }
 
 int copy_place_open(struct repo *to, struct repo *from, const struct settings *s, bool make,
-                    struct err *e)
+                    const struct copy_how *how, struct err *e)
 {
-    struct texts t = {.from = from};
+    struct texts t = {.from = from, .how = how};
     int rc;
 
     memset(to, 0, sizeof *to);

@@ -8,23 +8,28 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "repo/copy.h"
 #include "repo/repo.h"
 #include "repo/settings.h"
 
-/* Each lineage of a repository: 0 goes on, -1 ends.  last: of its cluster. */
-typedef int (*copy_lineage_fn)(void *arg, const char *cluster, uint64_t system_id, bool last,
-                               struct err *e);
-int copy_each_lineage(struct store *s, copy_lineage_fn fn, void *arg, struct err *e)
-    __attribute__((warn_unused_result));
+/* Each lineage of a repository: 0 goes on, -1 ends.  last: of those of its cluster. */
+typedef int copy_lineage_fn(void *arg, const char *cluster, uint64_t system_id, bool last,
+                            struct err *e);
+/* One that is left out: its file cannot be read, so nothing in it can be proven. */
+typedef void copy_unusable_fn(void *arg, const char *cluster, uint64_t system_id,
+                              const struct err *why);
+int copy_each_lineage(struct repo *from, copy_lineage_fn *fn, copy_unusable_fn *unusable, void *arg,
+                      struct err *e) __attribute__((warn_unused_result));
 
 /*
  * Opens the copy of `from` (open with REPO_ANY_LINEAGE) that is at s->repo into *to, without a
  * lineage.  make: an empty directory becomes one; else that is refused, for it may be where a disk
  * is not mounted.  Refused as well: another repository, a repository that is no copy, `from`
- * itself. 0; -1, and *to is closed.
+ * itself. how: whom to tell of a lineage file of the copy that was mended.  0; -1, and *to is
+ * closed.
  */
 int copy_place_open(struct repo *to, struct repo *from, const struct settings *s, bool make,
-                    struct err *e) __attribute__((warn_unused_result));
+                    const struct copy_how *how, struct err *e) __attribute__((warn_unused_result));
 
 /* Do both lie on one filesystem, so that one disk's end is the end of both? */
 bool copy_place_is_near(const struct repo *a, const struct repo *b);

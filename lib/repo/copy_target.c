@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "repo/settings_value.h"
 
-enum { MAX_AGE_H = 26 };
+enum { MAX_AGE_H = 26, RATE_MIN = 1024 };
 
 static int set_rule(struct settings_keep *keep, const char *value, struct err *e)
 {
@@ -16,7 +16,8 @@ static int set_rule(struct settings_keep *keep, const char *value, struct err *e
     return settings_value_keep(keep, &o, value, e);
 }
 
-static const char *const keys[] = {"path", "keep_backups", "keep_dumps", "wal_within", "max_age"};
+static const char *const keys[] = {"path",       "keep_backups", "keep_dumps",
+                                   "wal_within", "max_age",      "max_rate"};
 
 static int unknown_key(const char *key, struct err *e)
 {
@@ -37,6 +38,18 @@ static int set_path(struct copy_target *t, const char *value, struct err *e)
     return err_set(e, ERR_CONFIG, "\"%.60s\" is no absolute path", value);
 }
 
+static int set_rate(struct copy_target *t, const char *value, struct err *e)
+{
+    uint64_t rate;
+
+    if (parse_size(value, 0, UINT64_C(1) << 40, &rate, e) != 0)
+        return -1;
+    if (rate > 0 && rate < RATE_MIN)
+        return err_set(e, ERR_CONFIG, "\"%.40s\" is less than 1kB per second", value);
+    t->max_rate = rate;
+    return 0;
+}
+
 static int set_key(struct copy_target *t, const char *key, const char *value, struct err *e)
 {
     size_t i = 0;
@@ -54,6 +67,8 @@ static int set_key(struct copy_target *t, const char *key, const char *value, st
         return parse_duration(value, 0, UINT64_MAX, &t->wal_within, e);
     case 4:
         return parse_duration(value, 0, UINT64_MAX, &t->max_age, e);
+    case 5:
+        return set_rate(t, value, e);
     default:
         return unknown_key(key, e);
     }
@@ -68,8 +83,10 @@ int copy_targets_load(struct copy_targets *t, const struct settings *s, struct e
         if (strcmp(row->kind, "repo") != 0)
             continue;
         if (row->key == NULL) {
-            struct copy_target one = {
-                .name = row->name, .line = row->line, .max_age = MAX_AGE_H * 3600 * USEC_PER_SEC};
+            struct copy_target one = {.name = row->name,
+                                      .line = row->line,
+                                      .max_age = MAX_AGE_H * 3600 * USEC_PER_SEC,
+                                      .max_rate = COPY_RATE_HOSTS};
 
             rc = copy_targets_push(t, one, e);
         } else {
@@ -137,6 +154,8 @@ static void take_text(struct settings *s, const char *name, const char *key)
 void copy_target_use(const struct copy_target *t, struct settings *s)
 {
     s->repo = t->path;
+    if (t->name != NULL && t->max_rate != COPY_RATE_HOSTS && !settings_is_explicit(s, "max_rate"))
+        s->max_rate = t->max_rate;
     if (t->name == NULL) /* a bare directory: the host's rules are not meant for it */
         return;
     s->keep_backups = t->keep_backups;

@@ -6,6 +6,8 @@
  *     keep_backups = daily=30         what it keeps; where nothing is set, it keeps everything
  *     keep_dumps = daily=30
  *     wal_within = 30d
+ *     max_rate = 5MB                  it grows by at most so many bytes per second (default: the
+ *                                     host's max_rate; 0: as fast as it goes)
  *     max_age = 2d                    walden check complains when the last copy is older (default:
  *                                     26h; 0: never)
  */
@@ -20,6 +22,8 @@
 
 enum { COPY_TARGETS_MAX = 64 };
 
+#define COPY_RATE_HOSTS UINT64_MAX
+
 struct copy_target {
     const char *name;
     const char *path;
@@ -27,7 +31,8 @@ struct copy_target {
     struct settings_keep keep_backups;
     struct settings_keep keep_dumps;
     uint64_t wal_within;
-    uint64_t max_age; /* 0: any */
+    uint64_t max_rate; /* COPY_RATE_HOSTS: what the host's settings say */
+    uint64_t max_age;  /* 0: any */
 };
 VEC_DECLARE(copy_targets, struct copy_target);
 

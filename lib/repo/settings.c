@@ -134,7 +134,8 @@ static const struct opt table[] = {
      .min = 32 * 1024,
      .max = UINT64_C(1) << 30,
      .flags = OPT_ZERO,
-     .help = "most bytes per second to read for a base backup; 0 means no limit (default: 0)"},
+     .help = "most bytes per second that a base backup or a copy reads; 0 means no limit "
+             "(default: 0)"},
     {.name = "count_tables",
      .kind = OPT_CALL,
      .arg = "TABLES",
