@@ -85,6 +85,8 @@ void check_keep(struct check *c, const struct msg *m)
                    (long long)(fresh || c->facts.pg.lsn == 0 ? b->time : c->facts.now));
     rc = os_root_open(&root, c->settings->state_dir, &why);
     if (rc == 0)
+        rc = os_root_give(&root, &why);
+    if (rc == 0)
         rc = publish_begin(&p, &root, ".", file, &how, &why);
     if (rc == 0)
         rc = publish_write(&p, text, strlen(text), &why);

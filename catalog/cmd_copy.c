@@ -152,7 +152,8 @@ static int is_owner(struct run *r, bool *owner, struct err *e)
 
     if (os_root_stat(&r->from.store.root, MARKER_FILE, &st, e) != 0)
         return -1;
-    *owner = st.st_uid == os_uid();
+    *owner =
+        st.st_uid == os_uid() || (r->from.store.root.give && st.st_uid == r->from.store.root.uid);
     return 0;
 }
 

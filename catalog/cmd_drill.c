@@ -310,6 +310,38 @@ static int show(struct drill_run *d, struct err *e)
     return rc;
 }
 
+/* Root stays root, for keys and logs that are root's; but no server runs as root, nor do the
+ * commands that are asked: they run as --owner, else as the repository's owner. */
+static int choose_owner(struct drill_run *d, struct err *e)
+{
+    struct restore_options *o = &d->o->restore;
+    char marker[PLACE_MAX];
+    struct stat st;
+    int rc;
+
+    if (os_uid() != 0)
+        return 0;
+    d->owner.change = true;
+    if (o->owner != NULL) {
+        rc = restore_find_user(o->owner, &d->owner.uid, &d->owner.gid, e);
+    } else {
+        rc = place_join(marker, d->s->repo, MARKER_FILE, e);
+        if (rc == 0)
+            rc = os_stat(marker, &st, e);
+        if (rc > 0) /* whoever opens it says so */
+            return 0;
+        d->owner.uid = rc == 0 ? st.st_uid : 0;
+        d->owner.gid = rc == 0 ? st.st_gid : 0;
+    }
+    if (rc == 0 && d->owner.uid == 0 && !d->o->server) {
+        (void)err_set(e, ERR_USAGE, "PostgreSQL refuses to run as root");
+        return err_hint(e, "Say who shall run the scratch server: --owner postgres.");
+    }
+    d->owner.change = d->owner.uid != 0;
+    o->owner_default = d->owner;
+    return rc;
+}
+
 /* The exit status, or -1. */
 static int run(struct drill_run *d, struct err *e)
 {
@@ -318,9 +350,8 @@ static int run(struct drill_run *d, struct err *e)
         return -1;
     if (d->o->show != NULL)
         return show(d, e);
-    if (d->o->restore.owner == NULL && repo_become_owner(d->s->repo, e) < 0)
-        return -1;
-    if (drill_choose(d, e) != 0 || scratch_open(&d->scratch, d->o->scratch, d->s, e) != 0)
+    if (choose_owner(d, e) != 0 || drill_choose(d, e) != 0 ||
+        scratch_open(&d->scratch, d->o->scratch, d->s, e) != 0)
         return -1;
     if (d->record.kind == DRILL_BACKUP && d->o->server)
         return err_set(e, ERR_USAGE,

@@ -52,7 +52,8 @@ struct drill_run {
     const struct msg *m;
     struct settings *s;
     struct drill_options *o;
-    const char *named; /* what the command line names; NULL */
+    struct place_owner owner; /* as root: who runs the server and what the configuration asks */
+    const char *named;        /* what the command line names; NULL */
     struct drill record;
     struct scratch scratch;
     struct restore_server server;

@@ -210,7 +210,7 @@ static int run_program(struct pgtool_args *a, const char *name, uint64_t timeout
 
 static int ask_command(struct drill_run *d, const struct drill_ask *a, struct err *e)
 {
-    struct pgtool_args args = {.n = 0};
+    struct pgtool_args args = {.n = 0, .as = &d->owner};
     struct environment *env = calloc(1, sizeof *env);
     struct output out = {calloc(1, OUTPUT_MAX + 1), 0};
     struct err why = {0};
@@ -293,7 +293,7 @@ static int has_extension(const struct drill_run *d, struct err *e)
 static int amcheck(struct drill_run *d, struct err *e)
 {
     enum { FIRST = 14, LATEST = 99 };
-    struct pgtool_args a = {.n = 0};
+    struct pgtool_args a = {.n = 0, .as = &d->owner};
     struct output out = {NULL, 0};
     struct err why = {0};
     char dir[PLACE_MAX];

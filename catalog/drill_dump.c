@@ -41,7 +41,7 @@ static int run_initdb(struct drill_run *d, const char *initdb, const char *admin
     const char *const args[] = {initdb, "-D", d->scratch.data, "-U",
                                 admin,  "-A", "trust",         "-N",
                                 "-k",   "-E", "UTF8",          "--locale=C"};
-    struct pgtool_args a = {.n = 0};
+    struct pgtool_args a = {.n = 0, .as = &d->owner};
     char *said = calloc(1, PGTOOL_SAID_MAX);
     int rc = said == NULL ? err_set(e, ERR_NOMEM, "no memory to run initdb with") : 0;
 
@@ -57,7 +57,6 @@ static int run_initdb(struct drill_run *d, const char *initdb, const char *admin
 static int make_space(void *arg, const char *line, struct err *e)
 {
     static const char create[] = "CREATE TABLESPACE ";
-    const struct place_owner self = {0};
     struct drill_run *d = arg;
     char name[UNDUMP_NAME_MAX];
     char quoted[SQL_NAME_MAX];
@@ -70,7 +69,7 @@ static int make_space(void *arg, const char *line, struct err *e)
     (void)undump_name_at(line + sizeof create - 1, name, sizeof name);
     (void)snprintf(place, sizeof place, "space/%u", d->spaces++);
     buf_init(&sql, 3 * PLACE_MAX);
-    rc = scratch_dir(&d->scratch, place, &self, e);
+    rc = scratch_dir(&d->scratch, place, &d->owner, e);
     if (rc == 0)
         rc = buf_fmt(&sql, e, "create tablespace %s location ", sql_quoted(quoted, name));
     if (rc == 0) {
@@ -87,18 +86,19 @@ static int make_space(void *arg, const char *line, struct err *e)
 static int start_server(struct drill_run *d, struct err *e)
 {
     const char *admin = dump_fact(&d->u->dump.get.meta, d->u->stream, "admin", NULL);
-    const struct place_owner self = {0};
     char initdb[PLACE_MAX];
 
     if (admin == NULL || *admin == '\0')
         admin = "postgres";
     if (find_server(d, d->u->dump.get.public.server_version / 10000, initdb, e) != 0 ||
         scratch_make(&d->scratch, "drill", e) != 0 ||
-        scratch_dir(&d->scratch, "data", &self, e) != 0 || run_initdb(d, initdb, admin, e) != 0)
+        scratch_dir(&d->scratch, "data", &d->owner, e) != 0 ||
+        scratch_own_run(&d->scratch, &d->owner, e) != 0 || run_initdb(d, initdb, admin, e) != 0)
         return -1;
     d->server.m = d->m;
     d->server.settings = d->s;
     d->server.ours = true;
+    d->server.owner = d->owner;
     memcpy(d->server.data, d->scratch.data, sizeof d->server.data);
     memcpy(d->server.dir, d->scratch.run, sizeof d->server.dir);
     if (restore_server_run(&d->server, e) != 0 || restore_server_wait(&d->server, e) != 0)

@@ -62,6 +62,11 @@ int pgtool_start(struct pgtool_run *r, const struct pgtool_args *a, const char *
     spec.out = out;
     spec.err = OS_PROC_PIPE;
     spec.die_with_us = true;
+    if (a->as != NULL) {
+        spec.drop_user = a->as->change;
+        spec.uid = a->as->uid;
+        spec.gid = a->as->gid;
+    }
     spec.own_group = true; /* a terminal's ^C reaches it through us */
     if (os_proc_spawn(&r->proc, &spec, e) == 0)
         return 0;

@@ -39,7 +39,8 @@ struct pgtool_args {
     const char *v[PGTOOL_ARGS_MAX + 1];
     size_t n;
     char path[PLACE_MAX];
-    const char *const *env; /* whole environment; NULL: ours */
+    const char *const *env;       /* whole environment; NULL: ours */
+    const struct place_owner *as; /* who runs it; NULL: we */
 };
 
 /* The program, behind its runner; then add arguments (borrowed). */

@@ -45,6 +45,7 @@ struct restore_options {
     const char *timeline;
     const char *backup;
     const char *owner;
+    struct place_owner owner_default; /* where --owner is not given and change is true */
     const char *config_files;
     const char *key_dir;
     const char *passphrase_file;
@@ -207,6 +208,10 @@ enum { RESTORE_RATE_TEXT = 64 };
 void restore_rate_text(const struct restore *r, char out[RESTORE_RATE_TEXT]);
 
 /* ---- place ---- */
+
+/* Who that is on this machine; ERR_USAGE when there is nobody of that name. */
+int restore_find_user(const char *name, uid_t *uid, gid_t *gid, struct err *e)
+    __attribute__((warn_unused_result));
 
 /* r->dir, r->state, r->owner. */
 int restore_place(struct restore *r, struct err *e) __attribute__((warn_unused_result));

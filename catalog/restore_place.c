@@ -22,7 +22,7 @@ enum { MARK_MAX = 1024 * 1024, PID_MAX = 32, PASSWD_MAX = 4 * 1024 * 1024 };
 /* --- whose --- */
 
 /* Looks a name up where a static program can: in /etc/passwd. */
-static int find_user(const char *name, uid_t *uid, gid_t *gid, struct err *e)
+int restore_find_user(const char *name, uid_t *uid, gid_t *gid, struct err *e)
 {
     char *text = NULL;
     size_t len = 0;
@@ -84,7 +84,7 @@ static int set_owner(struct restore *r, const struct stat *there, struct err *e)
     uid_t uid = 0;
     gid_t gid = 0;
 
-    if (r->o->owner != NULL && find_user(r->o->owner, &uid, &gid, e) != 0)
+    if (r->o->owner != NULL && restore_find_user(r->o->owner, &uid, &gid, e) != 0)
         return -1;
     r->uid = os_uid();
     r->gid = os_gid();
@@ -94,7 +94,10 @@ static int set_owner(struct restore *r, const struct stat *there, struct err *e)
                            r->o->owner);
         return 0;
     }
-    if (r->o->owner == NULL) {
+    if (r->o->owner == NULL && r->o->owner_default.change) {
+        uid = r->o->owner_default.uid;
+        gid = r->o->owner_default.gid;
+    } else if (r->o->owner == NULL) {
         if (there != NULL)
             st = *there;
         else if (!parent_owner(r->dir, &st))

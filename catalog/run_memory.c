@@ -22,7 +22,7 @@ int run_memory_open(struct run *r, struct err *e)
     (void)snprintf(r->file, sizeof r->file, "run-%.64s", r->settings->cluster);
     rc = os_root_open(&r->state, r->settings->state_dir, e);
     if (rc <= 0)
-        return rc;
+        return rc == 0 ? os_root_give(&r->state, e) : -1;
     (void)err_hint(e, "Make it, on a disk that outlives a restart, or correct state_dir.");
     return err_set(e, ERR_CONFIG, "state_dir \"%s\" does not exist", r->settings->state_dir);
 }

@@ -274,7 +274,7 @@ int publish_begin(struct publish *p, struct os_root *root, const char *dir, cons
         return err_sys(err, ENOENT, "could not open directory \"%s/%s\"", root->path, dir);
     if (rc < 0)
         return -1;
-    if (open_temp(p, err) == 0)
+    if (open_temp(p, err) == 0 && os_root_given(root, p->fd, p->temp, err) == 0)
         return 0;
     publish_abort(p);
     return about(p, err);

@@ -30,7 +30,33 @@ int os_root_open(struct os_root *root, const char *path, struct err *err)
 {
     root->walk = false;
     root->path = path;
+    root->give = false;
     return os_open(path, O_RDONLY | O_DIRECTORY, 0, &root->fd, err);
+}
+
+int os_root_give(struct os_root *root, struct err *err)
+{
+    struct stat st;
+
+    if (os_sys->geteuid() != 0)
+        return 0;
+    if (os_stat_fd(root->fd, &st, root->path, err) != 0)
+        return -1;
+    root->give = st.st_uid != 0;
+    root->uid = st.st_uid;
+    root->gid = st.st_gid;
+    return 0;
+}
+
+int os_root_given(const struct os_root *root, int fd, const char *name, struct err *err)
+{
+    struct stat st;
+
+    if (!root->give)
+        return 0;
+    if (os_stat_fd(fd, &st, name, err) != 0)
+        return -1;
+    return st.st_uid == 0 ? os_chown(fd, root->uid, root->gid, name, err) : 0;
 }
 
 int os_root_open_at(struct os_root *root, struct os_root *above, const char *rel, const char *path,
@@ -38,6 +64,9 @@ int os_root_open_at(struct os_root *root, struct os_root *above, const char *rel
 {
     root->walk = above->walk;
     root->path = path;
+    root->give = above->give;
+    root->uid = above->uid;
+    root->gid = above->gid;
     return os_root_at(above, rel, O_RDONLY | O_DIRECTORY, 0, &root->fd, err);
 }
 
@@ -153,6 +182,10 @@ int os_root_at(struct os_root *root, const char *rel, int flags, mode_t mode, in
     if (!os_root_path_ok(rel))
         return bad_path(root, rel, err);
     *fd = open_beneath(root, rel, flags, mode);
+    if (*fd >= 0 && (flags & O_CREAT) != 0 && os_root_given(root, *fd, rel, err) != 0) {
+        os_drop(fd);
+        return -1;
+    }
     if (*fd >= 0)
         return 0;
     if (errno == ENOENT)
@@ -261,6 +294,9 @@ static int make_one(int parent, const char *name, mode_t mode, const struct os_r
         return -1;
     if (!made && (st.st_mode & MARK) == 0)
         return 0;
+    /* A crash before this leaves one of root's that bears the mark: root's next run gives it. */
+    if (os_root_given(root, *fd, rel, err) != 0)
+        return -1;
     return settle(parent, *fd, mode, root, rel, err);
 }
 

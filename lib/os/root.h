@@ -22,15 +22,26 @@ struct os_root {
     int fd;           /* -1 when closed; OS_ROOT_INIT */
     bool walk;        /* openat2 is not there (remembered after the first try) */
     const char *path; /* for messages; borrowed, must outlive the root */
+    bool give;        /* what is made beneath becomes uid's and gid's */
+    uid_t uid;
+    gid_t gid;
 };
 
 #define OS_ROOT_INIT                                                                               \
     {                                                                                              \
-        .fd = -1, .walk = false, .path = ""                                                        \
+        .fd = -1, .walk = false, .path = "", .give = false, .uid = 0, .gid = 0                     \
     }
 
 /* Opens a directory by a path as the user wrote it (links allowed).  0, OS_ABSENT, -1. */
 int os_root_open(struct os_root *root, const char *path, struct err *err);
+
+/* Of root only: whatever is made beneath from now on belongs to the directory's owner before it has
+ * its name (of directories: before anything is in them), so that those who work there every day can
+ * read what a command of root's left.  0, -1. */
+int os_root_give(struct os_root *root, struct err *err);
+
+/* Gives the open file or directory of that name, when it is root's and that was asked for. */
+int os_root_given(const struct os_root *root, int fd, const char *name, struct err *err);
 
 /* Makes a root of the directory rel beneath another; `path` is borrowed, for messages. */
 int os_root_open_at(struct os_root *root, struct os_root *above, const char *rel, const char *path,

@@ -206,6 +206,8 @@ int manifest_heads_keep(const char *state_dir, const struct manifest_seen *seen,
     rc = os_root_open(&root, state_dir, e);
     if (rc > 0)
         rc = err_set(e, ERR_IO, "directory \"%s\" does not exist", state_dir);
+    if (rc == 0)
+        rc = os_root_give(&root, e);
     if (rc == 0 && load_at(&h, &root, e) == 0 && take(&h, seen, e) == 0)
         rc = save(&h, &root, e);
     else

@@ -30,6 +30,10 @@ int store_open(struct store *s, const char *path, struct err *e)
                        "\"walden init --repo %s\".",
                        path);
     }
+    if (rc == 0 && os_root_give(&s->root, e) != 0) {
+        os_root_close(&s->root);
+        return -1;
+    }
     return rc == 0 ? 0 : -1;
 }
 

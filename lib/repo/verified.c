@@ -285,7 +285,10 @@ const char *verified_may_not(struct repo *repo)
                    (unsigned long long)repo->where.system_id);
     if (os_root_stat(&repo->store.root, path, &st, &quiet) != 0)
         return "the cluster's directory cannot be read";
-    return st.st_uid == os_uid() ? NULL : "the repository belongs to another user";
+    /* What root makes is given to the repository's owner (os_root_give). */
+    if (st.st_uid == os_uid() || (repo->store.root.give && repo->store.root.uid == st.st_uid))
+        return NULL;
+    return "the repository belongs to another user";
 }
 
 VEC_DECLARE(sequences, uint64_t);

@@ -128,7 +128,8 @@ int verify_log_open(struct verify_log *l, const struct repo *repo, const char *s
     verify_log_items_init(&l->done, VERIFY_LOG_MAX);
     if (pthread_mutex_init(&l->lock, NULL) != 0)
         return err_set(e, ERR_NOMEM, "no memory for a lock");
-    if (state_dir == NULL || os_root_open(&l->root, state_dir, &quiet) != 0)
+    if (state_dir == NULL || os_root_open(&l->root, state_dir, &quiet) != 0 ||
+        os_root_give(&l->root, &quiet) != 0)
         return 0;
     (void)snprintf(l->file, sizeof l->file, "verify-%.60s-%llu", repo->where.cluster,
                    (unsigned long long)repo->where.system_id);
