@@ -1,6 +1,7 @@
 /*
- * Goal: nothing ends in 2038, in 2106 or at 4 GiB, and no user is negative, whatever the target's word is.  (32-bit programs
- * of musl and glibc have a wide time_t and off_t only when built for it.)
+ * Goal: nothing ends in 2038, in 2106 or at 4 GiB, and no user is negative, whatever the target's
+ * word is.  (32-bit programs of musl and glibc have a wide time_t and off_t only when built for
+ * it.)
  */
 #include <errno.h>
 #include <fcntl.h>
