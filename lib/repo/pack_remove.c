@@ -8,7 +8,7 @@
 #include "pg/tlv.h"
 #include "repo/pages_note.h"
 
-enum { TAG_CONDEMNED = 93, LIST_NAME_MAX = 40 };
+enum { TAG_CONDEMNED = 93, LIST_NAME_MAX = 40, LIST_MAX = 100 * 1024, LIST_ENOUGH = 90 * 1024 };
 
 static const char list_prefix[] = "condemned-";
 
@@ -217,7 +217,8 @@ static int sort_out(struct run *run, const struct pack_use *use, const struct pa
     return 0;
 }
 
-static int publish_list(struct run *run, struct err *e)
+/* Publishes one list with what fits, from *at on. */
+static int publish_list(struct run *run, size_t *at, struct err *e)
 {
     char name[LIST_NAME_MAX];
     char hex[17];
@@ -226,26 +227,35 @@ static int publish_list(struct run *run, struct err *e)
     struct buf item;
     int rc = -1;
 
-    if (run->condemned.n == 0)
-        return 0;
     secret_random(random, sizeof random);
     text_hex(hex, random, sizeof random);
     (void)snprintf(name, sizeof name, "%s%s", list_prefix, hex);
-    buf_init(&part, 100 * 1024);
-    buf_init(&item, 100 * 1024);
-    /* What does not fit waits for a later run. */
-    for (size_t i = 0; i < run->condemned.n && item.len < 90 * (size_t)1024; i++) {
-        const char *text = run->condemned.v[i].text;
+    buf_init(&part, LIST_MAX);
+    buf_init(&item, LIST_MAX);
+    for (; *at < run->condemned.n && item.len < LIST_ENOUGH; (*at)++) {
+        const char *text = run->condemned.v[*at].text;
 
         if (buf_varint(&item, strlen(text), e) != 0 || buf_str(&item, text, e) != 0)
             goto out;
         run->done->condemned++;
     }
+    /* A crash between two lists leaves the earlier runs' lists, too: more is condemned, not less.
+     */
     if (pack_item(&part, TAG_CONDEMNED, &item, e) == 0)
         rc = pages_note_put(run->repo, KIND_CONDEMNED, name, &part, e);
 out:
     buf_fini(&part);
     buf_fini(&item);
+    return rc;
+}
+
+static int publish_lists(struct run *run, struct err *e)
+{
+    size_t at = 0;
+    int rc = 0;
+
+    while (rc == 0 && at < run->condemned.n)
+        rc = publish_list(run, &at, e);
     return rc;
 }
 
@@ -279,7 +289,7 @@ int pack_remove_run(struct pack_removed *done, struct repo *repo, const struct p
         goto out;
     if (pack_set_load(&set, repo, scratch, e) != 0)
         goto out;
-    if (sort_out(&run, &use, &set, scratch, e) == 0 && publish_list(&run, e) == 0)
+    if (sort_out(&run, &use, &set, scratch, e) == 0 && publish_lists(&run, e) == 0)
         rc = drop_lists(&run, e);
 out:
     if (set.repo != NULL)
