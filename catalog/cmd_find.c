@@ -113,6 +113,11 @@ static void take_bounds(struct find_run *f)
         b->until = f->near + AROUND;
 }
 
+static uint64_t limit_of(const struct find_run *f)
+{
+    return f->o->limit != 0 ? f->o->limit : (uint64_t)LIMIT;
+}
+
 static int take_options(struct find_run *f, const char *table, struct err *e)
 {
     const struct find_options *o = f->o;
@@ -146,13 +151,18 @@ static int take_options(struct find_run *f, const char *table, struct err *e)
         }
     }
     filter->kinds = kinds;
+    /* Those next to a moment are chosen when all around it are known. */
+    if (f->near == COVERAGE_NO_TIME)
+        f->finder.most = limit_of(f);
     return 0;
 }
 
 /* --- what is shown --- */
 
-static bool is_wanted(const struct find_run *f, const struct find_candidate *c)
+static bool is_wanted(const void *arg, const struct find_candidate *c)
 {
+    const struct find_run *f = arg;
+
     if (f->xid != 0 && c->xid != f->xid)
         return false;
     if (c->time == COVERAGE_NO_TIME)
@@ -163,18 +173,20 @@ static bool is_wanted(const struct find_run *f, const struct find_candidate *c)
 
 static int choose(struct find_run *f, struct err *e)
 {
-    uint64_t limit = f->o->limit != 0 ? f->o->limit : (uint64_t)LIMIT;
+    uint64_t limit = limit_of(f);
 
+    f->omitted = f->finder.left_out;
     for (size_t i = 0; i < f->finder.all.n; i++)
-        if (is_wanted(f, &f->finder.all.v[i]) &&
-            find_candidates_push(&f->shown, f->finder.all.v[i], e) != 0)
+        if (find_candidates_push(&f->shown, f->finder.all.v[i], e) != 0)
             return -1;
     if ((f->near != COVERAGE_NO_TIME && find_near(f, e) != 0) ||
         (f->xid != 0 && find_xid(f, e) != 0))
         return -1;
     if (f->shown.n > limit) {
-        f->omitted = f->shown.n - limit;
-        memmove(f->shown.v, f->shown.v + f->omitted, (size_t)limit * sizeof f->shown.v[0]);
+        size_t excess = f->shown.n - (size_t)limit;
+
+        f->omitted += excess;
+        memmove(f->shown.v, f->shown.v + excess, (size_t)limit * sizeof f->shown.v[0]);
         f->shown.n = (size_t)limit;
     }
     return 0;
@@ -202,6 +214,8 @@ static int run(const struct msg *m, struct settings *s, const struct find_option
         return err_set(e, ERR_NOMEM, "no memory to search the archive with");
     f->o = o;
     finder_init(&f->finder);
+    f->finder.fits = is_wanted;
+    f->finder.fits_arg = f;
     find_candidates_init(&f->shown, FIND_MAX);
     f->r = take_options(f, table, e) == 0 ? restore_new(m, s, &mine, e) : NULL;
     if (f->r != NULL) {

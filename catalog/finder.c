@@ -26,7 +26,125 @@ void finder_init(struct finder *f)
 {
     memset(f, 0, sizeof *f);
     f->bounds.since = f->bounds.until = COVERAGE_NO_TIME;
+    f->most = FIND_MAX;
 }
+
+/* --- keeping --- */
+
+static int keep_text(struct finder *f, const char **text, struct err *e)
+{
+    size_t n = f->texts.n;
+    char *copy;
+
+    if (*text == NULL)
+        return 0;
+    /* The names of databases and schemas come again and again. */
+    for (size_t i = 0; i < 3 && i < n; i++)
+        if (strcmp(f->texts.v[n - 1 - i], *text) == 0) {
+            *text = f->texts.v[n - 1 - i];
+            return 0;
+        }
+    copy = strdup(*text);
+    if (copy == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to search the archive with");
+    if (finder_texts_push(&f->texts, copy, e) != 0) {
+        free(copy);
+        return -1;
+    }
+    *text = copy;
+    return 0;
+}
+
+/* The oldest go. */
+static void trim(struct finder *f)
+{
+    size_t excess = f->all.n > f->most ? f->all.n - f->most : 0;
+    size_t nameless = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->all.n; i++)
+        nameless += f->all.v[i].name == NULL ? 1 : 0;
+    f->left_out += excess;
+    for (size_t i = 0; i < f->all.n; i++) {
+        bool stays = f->names_first && nameless > 0 && f->all.v[i].name != NULL;
+
+        if (excess > 0 && !stays) {
+            excess--;
+            nameless -= f->all.v[i].name == NULL ? 1 : 0;
+            continue;
+        }
+        f->all.v[n++] = f->all.v[i];
+    }
+    f->all.n = n;
+}
+
+static int keep(struct finder *f, const struct find_candidates *new, bool last, struct err *e)
+{
+    size_t had = f->all.n;
+    size_t n = 0;
+
+    for (size_t i = 0; i < new->n; i++)
+        if ((f->fits == NULL || f->fits(f->fits_arg, &new->v[i])) &&
+            find_candidates_push(&f->all, new->v[i], e) != 0)
+            return -1;
+    if (had > 0)
+        find_sort(&f->all);
+    trim(f);
+    for (size_t i = 0; !last && i < f->all.n; i++)
+        n += f->all.v[i].kept ? 0 : 1;
+    for (size_t i = 0; n > 0 && i < f->all.n; i++) {
+        struct find_candidate *c = &f->all.v[i];
+
+        if (c->kept)
+            continue;
+        if (keep_text(f, &c->database, e) != 0 || keep_text(f, &c->schema, e) != 0 ||
+            keep_text(f, &c->name, e) != 0)
+            return -1;
+        c->kept = true;
+    }
+    return 0;
+}
+
+/* A part of the archive was read: what is to be known of it, and no more. */
+static int judge_part(void *arg, struct err *e)
+{
+    struct finder *f = arg;
+    struct restore *r = f->r;
+    struct find_candidates new;
+    int rc;
+
+    find_candidates_init(&new, FIND_MAX);
+    find_finish(&f->find);
+    rc = find_read_maps_near(&f->find, &r->inventory, &r->repo, &f->filter.table, &r->scratch,
+                             &f->read, e);
+    if (rc == 0)
+        rc = find_judge(&f->find, &f->filter, &new, e);
+    if (rc == 0)
+        rc = keep(f, &new, false, e);
+    if (rc == 0)
+        rc = find_forget(&f->find, r->inventory.in.segsize, e);
+    find_candidates_fini(&new);
+    return rc;
+}
+
+static int judge_rest(struct finder *f, struct err *e)
+{
+    struct restore *r = f->r;
+    struct find_candidates new;
+    int rc;
+
+    find_candidates_init(&new, FIND_MAX);
+    rc = find_read_maps(&f->find, &r->inventory, &r->repo, &f->filter.table, &r->scratch, &f->read,
+                        e);
+    if (rc == 0)
+        rc = find_candidates(&f->find, &f->filter, &new, e);
+    if (rc == 0)
+        rc = keep(f, &new, true, e);
+    find_candidates_fini(&new);
+    return rc;
+}
+
+/* --- running --- */
 
 static int read_segments(struct finder *f, struct restore *r, struct err *e)
 {
@@ -52,12 +170,13 @@ int finder_run(struct finder *f, struct restore *r, struct err *e)
 {
     find_init(&f->find, &r->inventory.in.lines);
     find_candidates_init(&f->all, FIND_MAX);
+    finder_texts_init(&f->texts, (size_t)FIND_MAX * 3);
+    f->r = r;
     f->read.progress = tell;
     f->read.progress_arg = r;
-    if (read_segments(f, r, e) != 0 ||
-        find_read_maps(&f->find, &r->inventory, &r->repo, &f->filter.table, &r->scratch, &f->read,
-                       e) != 0 ||
-        find_candidates(&f->find, &f->filter, &f->all, e) != 0)
+    f->read.judge = judge_part;
+    f->read.judge_arg = f;
+    if (read_segments(f, r, e) != 0 || judge_rest(f, e) != 0)
         return -1;
     for (size_t i = 0; i < f->all.n; i++)
         if (f->all.v[i].kind == FIND_DROP_DATABASE &&
@@ -70,6 +189,9 @@ void finder_fini(struct finder *f)
 {
     if (f->find.lines == NULL)
         return;
+    for (size_t i = 0; i < f->texts.n; i++)
+        free(f->texts.v[i]);
+    finder_texts_fini(&f->texts);
     find_candidates_fini(&f->all);
     find_fini(&f->find);
 }

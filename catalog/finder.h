@@ -17,12 +17,25 @@
 #include "repo/find_read.h"
 #include "restore.h"
 
+VEC_DECLARE(finder_texts, char *);
+
+/*
+ * An archive of months may hold millions of events, so they are judged as they are read, and of
+ * what passes the filter only the newest stay.
+ */
 struct finder {
     struct find find;
     struct find_read read;
     struct find_filter filter;
-    struct find_bounds bounds; /* finder_init: none */
+    struct find_bounds bounds;                                     /* finder_init: none */
+    bool (*fits)(const void *arg, const struct find_candidate *c); /* NULL: all do */
+    const void *fits_arg;
+    size_t most;      /* so many stay; finder_init: FIND_MAX */
+    bool names_first; /* what has no name gives way first */
     struct find_candidates all;
+    uint64_t left_out;         /* older ones */
+    struct finder_texts texts; /* of those whose maps are gone */
+    struct restore *r;         /* while it runs */
 };
 
 void finder_init(struct finder *f);

@@ -15,7 +15,7 @@ struct restore_before {
     struct finder_aim aim;
 };
 
-enum { PROVE_US = 60 * 1000 * 1000, SQL_MAX = 2 * FIND_NAME_MAX };
+enum { CANDIDATES_MAX = 1000, PROVE_US = 60 * 1000 * 1000, SQL_MAX = 2 * FIND_NAME_MAX };
 
 int restore_take_before(void *into, const struct opt *o, const char *text, struct err *e)
 {
@@ -47,6 +47,8 @@ int restore_before(struct restore *r, struct err *e)
     if (b == NULL)
         return err_set(e, ERR_NOMEM, "no memory to search the archive with");
     finder_init(&b->finder);
+    b->finder.most = CANDIDATES_MAX;
+    b->finder.names_first = true;
     filter = &b->finder.filter;
     filter->kinds = r->o->before_kinds;
     filter->database = r->o->database;

@@ -51,6 +51,7 @@ void find_init(struct find *f, const struct plan_lines *lines)
     find_bases_init(&f->bases, FIND_MAX);
     find_points_init(&f->points, FIND_MAX);
     find_endeds_init(&f->ends, FIND_MAX);
+    find_places_init(&f->told, FIND_MAX);
     find_maps_init(&f->maps, lines);
     find_state_init(&f->state);
 }
@@ -63,6 +64,7 @@ void find_fini(struct find *f)
     find_bases_fini(&f->bases);
     find_points_fini(&f->points);
     find_endeds_fini(&f->ends);
+    find_places_fini(&f->told);
     find_maps_fini(&f->maps);
     find_state_fini(&f->state);
 }
@@ -437,6 +439,34 @@ static bool precedes(uint32_t a, uint32_t b)
     return (int32_t)(a - b) < 0;
 }
 
+static bool is_told(const struct find *f, tli_t tli, lsn_t lsn)
+{
+    for (size_t i = 0; i < f->told.n; i++)
+        if (f->told.v[i].tli == tli && f->told.v[i].lsn == lsn)
+            return true;
+    return false;
+}
+
+/* What the file of this timeline repeats, and was judged. */
+static void drop_told(struct find *f)
+{
+    size_t n = f->first_event;
+
+    if (f->told.n == 0)
+        return;
+    for (size_t i = n; i < f->events.n; i++)
+        if (f->events.v[i].tli == f->segment.tli ||
+            !is_told(f, f->events.v[i].tli, f->events.v[i].lsn))
+            f->events.v[n++] = f->events.v[i];
+    f->events.n = n;
+    n = f->first_change;
+    for (size_t i = n; i < f->changes.n; i++)
+        if (f->changes.v[i].tli == f->segment.tli ||
+            !is_told(f, f->changes.v[i].tli, f->changes.v[i].lsn))
+            f->changes.v[n++] = f->changes.v[i];
+    f->changes.n = n;
+}
+
 int find_end(struct find *f, struct err *e)
 {
     for (size_t i = 0; i < f->ends.n; i++)
@@ -459,6 +489,47 @@ int find_end(struct find *f, struct err *e)
         else
             i++;
     }
+    drop_told(f);
+    return 0;
+}
+
+/* --- forgetting --- */
+
+size_t find_pending(const struct find *f)
+{
+    return f->events.n * sizeof f->events.v[0] + f->changes.n * sizeof f->changes.v[0] +
+           f->pool.n * sizeof f->pool.v[0];
+}
+
+/* Does a timeline leave the other in the segment of this place? */
+static bool is_at_branch(const struct find *f, tli_t tli, lsn_t lsn, uint32_t segsize)
+{
+    for (size_t i = 0; i < f->lines->n; i++)
+        if (f->lines->v[i].tli > tli && f->lines->v[i].birth / segsize == lsn / segsize)
+            return true;
+    return false;
+}
+
+static int keep_told(struct find *f, tli_t tli, lsn_t lsn, uint32_t segsize, struct err *e)
+{
+    if (!is_at_branch(f, tli, lsn, segsize) || is_told(f, tli, lsn))
+        return 0;
+    return find_places_push(&f->told, (struct find_place){lsn, tli}, e);
+}
+
+int find_forget(struct find *f, uint32_t segsize, struct err *e)
+{
+    for (size_t i = 0; i < f->events.n; i++)
+        if (keep_told(f, f->events.v[i].tli, f->events.v[i].lsn, segsize, e) != 0)
+            return -1;
+    for (size_t i = 0; i < f->changes.n; i++)
+        if (keep_told(f, f->changes.v[i].tli, f->changes.v[i].lsn, segsize, e) != 0)
+            return -1;
+    find_events_fini(&f->events);
+    find_changes_fini(&f->changes);
+    find_numbers_fini(&f->pool);
+    f->ends.n = 0;
+    find_maps_forget(&f->maps);
     return 0;
 }
 

@@ -6,6 +6,7 @@
  *
  *   find_begin, find_item, find_end     one segment after the other along a timeline: transactions
  *                                       that go over several segments are put together
+ *   find_forget                         what was judged goes, so that memory stays bounded
  *   find_wanted, find_maps_*            which numbers need a name; the maps (repo/find_map)
  *   find_candidates                     what it was: dropped, truncated, rewritten, deleted
  *
@@ -127,6 +128,12 @@ struct find_ended {
     bool aborted;
     struct find_list subs;
 };
+/* A commit that was judged, and that the file of a later timeline tells again. */
+struct find_place {
+    lsn_t lsn;
+    tli_t tli;
+};
+VEC_DECLARE(find_places, struct find_place);
 VEC_DECLARE(find_opens, struct find_open);
 VEC_DECLARE(find_counts, struct find_count);
 VEC_DECLARE(find_notes, struct find_note);
@@ -159,7 +166,8 @@ struct find {
     struct meta_running running; /* in it; lsn 0: none */
     size_t first_event;          /* of it */
     size_t first_change;
-    uint64_t lost; /* segments whose summary says that events were left out */
+    struct find_places told; /* before find_forget */
+    uint64_t lost;           /* segments whose summary says that events were left out */
 };
 
 /* lines: of the inventory; must outlive it. */
@@ -190,6 +198,14 @@ void find_state_fini(struct find_state *s);
 
 /* After the last segment: brings all into order, and keeps one of what two files told. */
 void find_finish(struct find *f);
+
+/* So many bytes wait to be judged. */
+size_t find_pending(const struct find *f);
+
+/* Forgets events and changes, which were judged (find_judge), and the maps; a segment was ended.
+ * What is open, where rewrites put rows, databases and restore points stay. */
+int find_forget(struct find *f, uint32_t segsize, struct err *e)
+    __attribute__((warn_unused_result));
 
 /* Every number that a map may know, ascending. */
 int find_wanted(const struct find *f, struct find_numbers *out, struct err *e)
@@ -222,6 +238,7 @@ struct find_candidate {
     bool incomplete; /* not all that the transaction did is on record */
     bool at_least;   /* the counts */
     bool later;      /* the name is from a map that was made afterwards */
+    bool kept;       /* the caller's: the names are its own */
     uint64_t deletes;
     uint64_t updates;
     const char *database; /* names from the maps; NULL: not known */
@@ -234,6 +251,14 @@ VEC_DECLARE(find_candidates, struct find_candidate);
  * name NULL, for it may be the one. */
 int find_candidates(struct find *f, const struct find_filter *filter, struct find_candidates *out,
                     struct err *e) __attribute__((warn_unused_result));
+
+/* The same without databases and restore points: to be called before find_forget. */
+int find_judge(struct find *f, const struct find_filter *filter, struct find_candidates *out,
+               struct err *e) __attribute__((warn_unused_result));
+
+/* By timeline and LSN. */
+int find_order(const struct find_candidate *a, const struct find_candidate *b);
+void find_sort(struct find_candidates *c);
 
 /* "public.orders", as SQL would have it quoted. */
 enum { FIND_NAME_MAX = 2 * 2 * 64 + 8 };

@@ -472,11 +472,8 @@ static int take_point(struct trial *t, const struct find_point *p, struct err *e
 
 /* --- all --- */
 
-static int by_place(const void *a, const void *b)
+int find_order(const struct find_candidate *x, const struct find_candidate *y)
 {
-    const struct find_candidate *x = a;
-    const struct find_candidate *y = b;
-
     if (x->tli != y->tli)
         return x->tli < y->tli ? -1 : 1;
     if (x->lsn != y->lsn)
@@ -488,8 +485,19 @@ static int by_place(const void *a, const void *b)
     return x->file < y->file ? -1 : x->file > y->file;
 }
 
-int find_candidates(struct find *f, const struct find_filter *filter, struct find_candidates *out,
-                    struct err *e)
+static int by_place(const void *a, const void *b)
+{
+    return find_order(a, b);
+}
+
+void find_sort(struct find_candidates *c)
+{
+    if (c->n > 0)
+        qsort(c->v, c->n, sizeof c->v[0], by_place);
+}
+
+int find_judge(struct find *f, const struct find_filter *filter, struct find_candidates *out,
+               struct err *e)
 {
     struct trial t = {.f = f, .filter = filter, .out = out};
 
@@ -503,14 +511,23 @@ int find_candidates(struct find *f, const struct find_filter *filter, struct fin
     for (size_t i = 0; i < f->changes.n; i++)
         if (take_change(&t, &f->changes.v[i], e) != 0)
             return -1;
+    return 0;
+}
+
+int find_candidates(struct find *f, const struct find_filter *filter, struct find_candidates *out,
+                    struct err *e)
+{
+    struct trial t = {.f = f, .filter = filter, .out = out};
+
+    if (find_judge(f, filter, out, e) != 0)
+        return -1;
     for (size_t i = 0; i < f->bases.n; i++)
         if (take_base(&t, &f->bases.v[i], e) != 0)
             return -1;
     for (size_t i = 0; i < f->points.n; i++)
         if (take_point(&t, &f->points.v[i], e) != 0)
             return -1;
-    if (out->n > 0)
-        qsort(out->v, out->n, sizeof out->v[0], by_place);
+    find_sort(out);
     return 0;
 }
 

@@ -101,7 +101,7 @@ void find_maps_init(struct find_maps *m, const struct plan_lines *lines)
     find_moves_init(&m->moves, FIND_MAX);
 }
 
-void find_maps_fini(struct find_maps *m)
+static void forget_list(struct find_maps *m)
 {
     for (size_t i = 0; i < m->list.n; i++) {
         find_rels_fini(&m->list.v[i].rels);
@@ -111,6 +111,11 @@ void find_maps_fini(struct find_maps *m)
         buf_fini(&m->list.v[i].held);
     }
     find_map_list_fini(&m->list);
+}
+
+void find_maps_fini(struct find_maps *m)
+{
+    forget_list(m);
     find_moves_fini(&m->moves);
 }
 
@@ -350,6 +355,60 @@ static struct find_known ask_maps(const struct find_maps *m, tli_t tli, lsn_t ls
     return k;
 }
 
+/* Does a timeline leave another one between these? */
+static bool branches(const struct find_maps *m, lsn_t from, lsn_t to)
+{
+    for (size_t i = 0; i < m->lines->n; i++)
+        if (m->lines->v[i].birth > from && m->lines->v[i].birth <= to)
+            return true;
+    return false;
+}
+
+/* A relation that moved on has left its file; who goes another way from between must still know. */
+static bool is_over(const struct find_maps *m, size_t i)
+{
+    const struct find_move *move = &m->moves.v[i];
+
+    for (size_t at = m->oid_bucket[move->oid % FIND_BUCKETS]; at > i + 1;
+         at = m->moves.v[at - 1].by_oid) {
+        const struct find_move *later = &m->moves.v[at - 1];
+
+        if (later->db == move->db && later->oid == move->oid && later->tli == move->tli &&
+            later->lsn > move->lsn && !branches(m, move->lsn, later->lsn))
+            return true;
+    }
+    return false;
+}
+
+static void link_move(struct find_maps *m, size_t i)
+{
+    struct find_move *move = &m->moves.v[i];
+    size_t *of_oid = &m->oid_bucket[move->oid % FIND_BUCKETS];
+    size_t *of_file = &m->file_bucket[move->file % FIND_BUCKETS];
+
+    move->by_oid = *of_oid;
+    move->by_file = *of_file;
+    *of_oid = *of_file = i + 1;
+}
+
+void find_maps_forget(struct find_maps *m)
+{
+    size_t n = 0;
+
+    forget_list(m);
+    for (size_t i = 0; i < m->moves.n; i++)
+        m->moves.v[i].over = is_over(m, i);
+    memset(m->oid_bucket, 0, sizeof m->oid_bucket);
+    memset(m->file_bucket, 0, sizeof m->file_bucket);
+    for (size_t i = 0; i < m->moves.n; i++) {
+        if (m->moves.v[i].over)
+            continue;
+        m->moves.v[n] = m->moves.v[i];
+        link_move(m, n++);
+    }
+    m->moves.n = n;
+}
+
 struct find_known find_by_oid(const struct find_maps *m, tli_t tli, lsn_t lsn, uint32_t db,
                               uint32_t oid)
 {
@@ -402,14 +461,10 @@ const char *find_database(const struct find_maps *m, tli_t tli, lsn_t lsn, uint3
 int find_moved(struct find_maps *m, tli_t tli, lsn_t lsn, uint32_t db, uint32_t oid, uint32_t file,
                struct err *e)
 {
-    struct find_move move = {.lsn = lsn, .tli = tli, .db = db, .oid = oid, .file = file};
-    size_t *of_oid = &m->oid_bucket[oid % FIND_BUCKETS];
-    size_t *of_file = &m->file_bucket[file % FIND_BUCKETS];
+    const struct find_move move = {.lsn = lsn, .tli = tli, .db = db, .oid = oid, .file = file};
 
-    move.by_oid = *of_oid;
-    move.by_file = *of_file;
     if (find_moves_push(&m->moves, move, e) != 0)
         return -1;
-    *of_oid = *of_file = m->moves.n;
+    link_move(m, m->moves.n - 1);
     return 0;
 }

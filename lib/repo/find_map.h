@@ -82,6 +82,7 @@ struct find_move {
     uint32_t file;
     size_t by_oid; /* 1 + index of the one before in its bucket */
     size_t by_file;
+    bool over; /* while some are forgotten */
 };
 VEC_DECLARE(find_moves, struct find_move);
 
@@ -95,6 +96,9 @@ struct find_maps {
 
 void find_maps_init(struct find_maps *m, const struct plan_lines *lines);
 void find_maps_fini(struct find_maps *m);
+
+/* Forgets the maps, and of the moves those that nothing behind them can ask for. */
+void find_maps_forget(struct find_maps *m);
 
 /* Adds an empty map; maps come by LSN. */
 struct find_map *find_maps_add(struct find_maps *m, size_t backup, tli_t tli, lsn_t lsn,

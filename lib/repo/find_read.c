@@ -14,7 +14,7 @@
 /* From PostgreSQL's epoch to ours. */
 static const int64_t EPOCH_2000 = INT64_C(946684800) * USEC_PER_SEC;
 
-enum { SEEDS_MAX = 1 << 20, MARK_SEGMENTS = 64, RMID_AT = 17 };
+enum { SEEDS_MAX = 1 << 20, MARK_SEGMENTS = 64, RMID_AT = 17, MAPS_NEAR = 4 };
 
 /* What a branch goes on with. */
 struct seed {
@@ -282,6 +282,9 @@ static int read_all(struct reading *g, struct err *e)
             continue;
         if (os_signal_check(e) != 0 || go_on(g, i, e) != 0 || read_segment(g, &all->v[i], e) != 0)
             return -1;
+        if (g->how->judge != NULL && find_pending(g->f) > FIND_PENDING_MAX &&
+            g->how->judge(g->how->judge_arg, e) != 0)
+            return -1;
         done++;
         if (g->how->progress != NULL)
             g->how->progress(g->how->progress_arg, done, total);
@@ -378,20 +381,76 @@ static size_t next_backup(const struct plan_backups *b, lsn_t after, size_t last
     return best;
 }
 
+/* Those that end behind `from`, up to some behind `to`. */
+static int read_maps(struct find *f, const struct inventory *v, struct repo *r, lsn_t from,
+                     lsn_t to, struct mapping *m, struct object_reader *scratch,
+                     struct find_read *how, struct err *e)
+{
+    const struct plan_backups *backups = &v->in.backups;
+    size_t i = next_backup(backups, 1, backups->n);
+    unsigned behind = 0;
+
+    for (; i < backups->n && behind < MAPS_NEAR; i = next_backup(backups, backups->v[i].stop, i)) {
+        behind += backups->v[i].stop > to ? 1 : 0;
+        if (backups->v[i].stop >= from &&
+            read_map(f, &backups->v[i], i, r, m, scratch, how, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int find_read_maps(struct find *f, const struct inventory *v, struct repo *r,
                    const struct find_table *table, struct object_reader *scratch,
                    struct find_read *how, struct err *e)
 {
-    const struct plan_backups *backups = &v->in.backups;
     struct find_numbers wanted;
     struct mapping m = {.wanted = &wanted, .table = table};
-    size_t i = next_backup(backups, 1, backups->n);
     int rc;
 
+    how->maps = how->no_maps = 0;
     find_numbers_init(&wanted, (size_t)FIND_MAX * 16);
     rc = find_wanted(f, &wanted, e);
-    for (; rc == 0 && i < backups->n; i = next_backup(backups, backups->v[i].stop, i))
-        rc = read_map(f, &backups->v[i], i, r, &m, scratch, how, e);
+    if (rc == 0)
+        rc = read_maps(f, v, r, 0, UINT64_MAX, &m, scratch, how, e);
+    find_numbers_fini(&wanted);
+    return rc;
+}
+
+/* Where the maps begin of which enough lie before this place. */
+static lsn_t enough_before(const struct plan_backups *b, lsn_t lsn)
+{
+    lsn_t last[MAPS_NEAR] = {0};
+
+    for (size_t i = next_backup(b, 1, b->n); i < b->n && b->v[i].stop <= lsn;
+         i = next_backup(b, b->v[i].stop, i)) {
+        memmove(last, last + 1, sizeof last - sizeof last[0]);
+        last[MAPS_NEAR - 1] = b->v[i].stop;
+    }
+    return last[0];
+}
+
+int find_read_maps_near(struct find *f, const struct inventory *v, struct repo *r,
+                        const struct find_table *table, struct object_reader *scratch,
+                        struct find_read *how, struct err *e)
+{
+    struct find_numbers wanted;
+    struct mapping m = {.wanted = &wanted, .table = table};
+    lsn_t from = UINT64_MAX;
+    lsn_t to = 0;
+    int rc;
+
+    for (size_t i = 0; i < f->events.n; i++) {
+        from = f->events.v[i].lsn < from ? f->events.v[i].lsn : from;
+        to = f->events.v[i].lsn > to ? f->events.v[i].lsn : to;
+    }
+    for (size_t i = 0; i < f->changes.n; i++) {
+        from = f->changes.v[i].lsn < from ? f->changes.v[i].lsn : from;
+        to = f->changes.v[i].lsn > to ? f->changes.v[i].lsn : to;
+    }
+    find_numbers_init(&wanted, (size_t)FIND_MAX * 16);
+    rc = find_wanted(f, &wanted, e);
+    if (rc == 0)
+        rc = read_maps(f, v, r, enough_before(&v->in.backups, from), to, &m, scratch, how, e);
     find_numbers_fini(&wanted);
     return rc;
 }

@@ -27,7 +27,13 @@ struct find_read {
     struct find_guess guess;
     void (*progress)(void *arg, uint64_t done, uint64_t total); /* set by the caller; may be NULL */
     void *progress_arg;
+    /* Set by the caller; may be NULL: much waits to be judged, so judge and forget it (find_finish,
+     * find_read_maps_near, find_judge, find_forget). */
+    int (*judge)(void *arg, struct err *e);
+    void *judge_arg;
 };
+
+enum { FIND_PENDING_MAX = 6 * 1024 * 1024 };
 
 /* Reads the segments of the inventory that are wanted into f (initialised with the inventory's
  * lines), and orders them.  0, or -1 for what ends the reading: no memory, a signal. */
@@ -39,6 +45,11 @@ int find_read_segments(struct find *f, const struct inventory *v, struct repo *r
 int find_read_maps(struct find *f, const struct inventory *v, struct repo *r,
                    const struct find_table *table, struct object_reader *scratch,
                    struct find_read *how, struct err *e) __attribute__((warn_unused_result));
+
+/* The same for a part of the archive, with the maps before, in and next behind it. */
+int find_read_maps_near(struct find *f, const struct inventory *v, struct repo *r,
+                        const struct find_table *table, struct object_reader *scratch,
+                        struct find_read *how, struct err *e) __attribute__((warn_unused_result));
 
 /*
  * Where to stop so that a database that was dropped can still be used.  Its files go with the

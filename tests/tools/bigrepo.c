@@ -1,14 +1,14 @@
 /*
  * bigrepo: fills a repository with as many segments as months of archiving make.
  *
- *     WALDEN_CONFIG=FILE bigrepo SEGMENTS TIMELINES BACKUP-EVERY FIRST-TIME SCRATCH
+ *     WALDEN_CONFIG=FILE bigrepo SEGMENTS TIMELINES BACKUP-EVERY FIRST-TIME SCRATCH [EVENTS]
  *
  * The repository is one that `walden init` made for a cluster with segments of 1 MB.  One segment a
  * minute from FIRST-TIME (seconds since 1970) on, each with a commit in its middle; every hundredth
  * is full, and a commit crosses its end.  The timelines follow each other, and each goes on for
  * three segments after the next has left it.  A base backup (of nothing) begins in every
- * BACKUP-EVERYth segment.  All of it goes through the code that archives: only the flushes are left
- * out.
+ * BACKUP-EVERYth segment.  In each segment EVENTS tables that no backup knows are dropped.  All of
+ * it goes through the code that archives: only the flushes are left out.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -103,16 +103,23 @@ static void put_segment(struct maker *m, uint64_t segno)
     m->base += MAKE_SEG;
 }
 
-static void make_segment(struct maker *m, unsigned i)
+static void make_segment(struct maker *m, unsigned i, unsigned events)
 {
-    make_running(m, 1000 + 2 * i);
-    (void)make_end(m, 0x00, 1000 + 2 * i, minute(i) + 30 * 1000000, NULL, 0, NULL, 0);
+    uint32_t step = 2 + events;
+
+    make_running(m, 1000 + step * i);
+    for (unsigned k = 0; k < events; k++) {
+        uint32_t rel = 20000 + events * i + k;
+
+        (void)make_end(m, 0x00, 1002 + step * i + k, minute(i) + k, NULL, 0, &rel, 1);
+    }
+    (void)make_end(m, 0x00, 1000 + step * i, minute(i) + 30 * 1000000, NULL, 0, NULL, 0);
     if (i % FULL_EVERY != FULL_EVERY - 1) {
         make_switch(m);
         return;
     }
     make_fill_to(m, 24);
-    (void)make_end(m, 0x00, 1001 + 2 * i, minute(i) + 59 * 1000000, NULL, 0, NULL, 0);
+    (void)make_end(m, 0x00, 1001 + step * i, minute(i) + 59 * 1000000, NULL, 0, NULL, 0);
 }
 
 static void put_backup(const struct maker *m, unsigned i, lsn_t start, lsn_t stop)
@@ -185,9 +192,12 @@ int main(int argc, char **argv)
     unsigned segments;
     unsigned timelines;
     unsigned every;
+    unsigned events = 0;
 
-    if (argc != 6)
+    if (argc != 6 && argc != 7)
         return 2;
+    if (argc == 7)
+        events = (unsigned)strtoul(argv[6], NULL, 10);
     segments = (unsigned)strtoul(argv[1], NULL, 10);
     timelines = (unsigned)strtoul(argv[2], NULL, 10);
     every = (unsigned)strtoul(argv[3], NULL, 10);
@@ -210,7 +220,7 @@ int main(int argc, char **argv)
             m.tli++;
         }
         start = make_filler(&m, 32);
-        make_segment(&m, i);
+        make_segment(&m, i, events);
         put_segment(&m, m.base / MAKE_SEG);
         if (i % every == 0)
             put_backup(&m, i, start, start + 64);
