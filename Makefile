@@ -264,7 +264,7 @@ test-long: all dev-all fuzz-if-clang
 	$(Q)$(MAKE) test-cross-ready
 	$(Q)status=0; tests/run --long || status=1; $(MAKE) test-cross || status=1; exit $$status
 # CI=1: what only a compiler for 32 bits warns of is an error.
-test-cross-ready: test-packages
+test-cross-ready: dev-all
 	@tests/setup cross $(addprefix build:,$(TARGETS))
 	@for m in aarch64 armv7l; do FETCH_MACHINE=$$m tests/servers/fetch 17 || exit; done
 	$(Q)for t in $(ARM); do $(MAKE) TARGET=$$t CI=1 cross unit-programs && \
