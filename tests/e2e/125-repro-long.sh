@@ -18,6 +18,9 @@ for target in x86_64 aarch64 armv7 armv6; do
     fi
 done
 exits 0 "make repro, packages too, of ${targets[*]}" "$ROOT/cross/repro" --packages "${targets[@]}"
+[[ $OUT =~ from\ nothing\ ([0-9]+).*changed\ ([0-9]+) ]] || BASH_REMATCH=('' 0 1)
+note "processor time: ${BASH_REMATCH[1]} s from nothing, ${BASH_REMATCH[2]} s again with nothing changed"
+ok 'what is there is not built again' test $((BASH_REMATCH[2] * 20)) -lt "${BASH_REMATCH[1]}"
 like "$OUT" 'files, the same bytes both times' 'all are the same'
 for target in "${targets[@]}"; do
     for f in "build/$target/bin/walden" "build/$target/bin/walden-archive" "build/$target/bin/walden-restore" \
