@@ -35,6 +35,7 @@ int pgtool_begin(struct pgtool_args *a, const struct pgtool *t, const char *prog
 {
     a->n = 0;
     a->env = NULL;
+    a->as = NULL;
     for (size_t i = 0; t->runner != NULL && i < t->runner->n; i++)
         if (pgtool_arg(a, t->runner->v[i], e) != 0)
             return -1;
