@@ -99,7 +99,18 @@ static const struct opt_program program = {
     .examples = "walden dump shop                       the job [dump shop] of the configuration\n"
                 "walden dump -d shop                    one database, without a section\n"
                 "walden dump shop --tag pre-migration && migrate\n"
-                "walden dump shop --runner \"docker compose exec -T db\" -d user=shop\n",
+                "walden dump shop --runner \"docker compose exec -T db\" -d user=shop\n"
+                "The configuration:\n"
+                "  [dump shop]\n"
+                "  databases = shop           or all\n"
+                "  schemas, tables, exclude   patterns, as the options\n"
+                "  dsn = user=shop            how to connect\n"
+                "  runner = docker compose exec -T db\n"
+                "  counts = app.orders        rows that are counted in the snapshot\n"
+                "  schema_version = select max(version) from schema_migrations\n"
+                "  guard = min_size=1MB shrink=50%   when a dump is not believable; or off\n"
+                "  pre = timeout=5min docker compose stop app\n"
+                "  post = docker compose start app\n",
     .exits = "0    the dump is stored, whole and durable\n"
              "1    it failed; nothing was stored, the last good dump is untouched\n"
              "2    wrong command line or configuration, or clients older than the server\n"
@@ -231,6 +242,21 @@ static int show_tables(const struct dump_meta *m, struct buf *out, struct err *e
     return shown <= SHOWN_MAX ? 0 : buf_fmt(out, e, "  and %zu more\n", shown - SHOWN_MAX);
 }
 
+static int show_versions(const struct dump_meta *m, struct buf *out, struct err *e)
+{
+    for (uint32_t i = 0; i < m->streams.n; i++) {
+        const char *version = dump_fact(m, i, "schema_version", NULL);
+        char shown[160];
+
+        if (version == NULL)
+            continue;
+        (void)text_visible(shown, sizeof shown, version, strlen(version));
+        if (buf_fmt(out, e, "  schema version of %s: %s\n", m->streams.v[i].name, shown) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int print_text(const struct dump_run *r, struct err *e)
 {
     const struct dump_public *p = &r->put.public;
@@ -247,6 +273,8 @@ static int print_text(const struct dump_run *r, struct err *e)
                 r->job.name, r->put.label, (unsigned)p->databases, p->databases == 1 ? "" : "s",
                 (unsigned long long)p->tables, p->tables == 1 ? "" : "s",
                 (unsigned long long)p->rows, size, stored, r->repo.marker.sealed ? ", sealed" : "");
+    if (rc == 0)
+        rc = show_versions(&r->put.meta, &b, e);
     if (rc == 0)
         rc = show_tables(&r->put.meta, &b, e);
     if (rc == 0)
@@ -326,6 +354,7 @@ static int print_json(const struct dump_run *r, struct err *e)
         json_object(&j, NULL);
         json_str(&j, "name", m->streams.v[i].name);
         json_num(&j, "bytes", m->streams.v[i].size);
+        json_str(&j, "schema_version", dump_fact(m, i, "schema_version", NULL));
         json_tables(&j, m, i);
         json_object_end(&j);
     }

@@ -182,7 +182,7 @@ static int check_place(struct undump *u, struct err *e)
     if (!there)
         return 0;
     if (exchange)
-        return undump_confirm(u, "database", u->final, e);
+        return undump_tell_version(u, e) == 0 ? undump_confirm(u, "database", u->final, e) : -1;
     (void)err_set(e, ERR_REFUSED, "database \"%s\" exists", u->final);
     return err_hint(e, "Give another name with --database, or say --switch or --replace.");
 }
@@ -257,6 +257,8 @@ static int print_text(const struct undump *u, struct err *e)
                  u->o->schema != NULL ? u->o->schema : u->target,
                  (long long)(u->took / USEC_PER_SEC), (long long)(u->took / 100000 % 10),
                  (unsigned long long)u->tables, (unsigned long long)u->rows);
+    if (rc == 0 && *undump_fact(u, "schema_version") != '\0')
+        rc = buf_fmt(&b, e, "schema version %s\n", undump_fact(u, "schema_version"));
     if (rc == 0 && u->ignored > 0)
         rc = buf_fmt(&b, e, "%llu harmless error%s of pg_restore\n", (unsigned long long)u->ignored,
                      u->ignored == 1 ? "" : "s");
@@ -299,6 +301,8 @@ static int print_json(const struct undump *u, struct err *e)
     json_num(&j, "tables", u->tables);
     json_num(&j, "rows", u->rows);
     json_num(&j, "ignored_errors", u->ignored);
+    json_str(&j, "schema_version",
+             *undump_fact(u, "schema_version") == '\0' ? NULL : undump_fact(u, "schema_version"));
     json_object_end(&j);
     rc = json_end(&j, e);
     buf_fini(&b);

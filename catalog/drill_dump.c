@@ -159,6 +159,19 @@ static int tell_table(void *arg, const struct undump_table *t, struct err *e)
     return 0;
 }
 
+static int tell_fact(void *arg, const char *name, const char *want, const char *found,
+                     struct err *e)
+{
+    struct drill_run *d = arg;
+    struct drill_check *c = drill_add(
+        &d->record, strcmp(want, found) == 0 ? DRILL_PASSED : DRILL_FAILED, name, want, found, e);
+
+    if (c == NULL)
+        return -1;
+    (void)snprintf(c->note, sizeof c->note, "as in the dump");
+    return 0;
+}
+
 /* The name in the copy. */
 static int name_database(struct drill_run *d, const char *mark, unsigned n, struct err *e)
 {
@@ -280,6 +293,7 @@ int drill_dump(struct drill_run *d, struct err *e)
     if (d->u == NULL)
         return -1;
     d->u->told = tell_table;
+    d->u->told_fact = tell_fact;
     d->u->arg = d;
     if (open_dump(d, e) != 0)
         return -1;

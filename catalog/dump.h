@@ -14,6 +14,17 @@
 
 enum { DUMP_GLOBALS_MAX = 64 * 1024 * 1024, DUMP_DATABASES_MAX = 10000 };
 
+/* Row security of each table that has any, as one text each: noted with a dump, and asked of what
+ * was restored. */
+#define DUMP_ROW_SECURITY_SQL                                                                      \
+    "select pg_catalog.format('%I.%I enabled=%s forced=%s policies=%s', n.nspname, c.relname,"     \
+    " c.relrowsecurity, c.relforcerowsecurity, case when pg_catalog.length(p.p) > 500 then"        \
+    " pg_catalog.md5(p.p) else p.p end) from pg_catalog.pg_class c join pg_catalog.pg_namespace n" \
+    " on n.oid = c.relnamespace, lateral (select coalesce(pg_catalog.string_agg("                  \
+    "pg_catalog.quote_ident(o.polname), ',' order by o.polname), '') from pg_catalog.pg_policy o"  \
+    " where o.polrelid = c.oid) p(p) where c.relkind in ('r', 'p') and (c.relrowsecurity or"       \
+    " c.relforcerowsecurity or p.p <> '')"
+
 /* A table whose rows are counted beside the dump. */
 struct dump_count {
     char schema[256];

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/text.h"
 #include "dump.h"
 
 /* The name as pg_dump puts it into the archive, and whether the role may read the hashes. */
@@ -125,7 +126,8 @@ static const char facts_sql[] =
     " union all select distinct 'role', a.rolname::text from pg_catalog.pg_shdepend h"
     " join pg_catalog.pg_roles a on a.oid = h.refobjid"
     " where h.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass and h.dbid ="
-    " (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())";
+    " (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())"
+    " union all select 'row_security', x.f from (" DUMP_ROW_SECURITY_SQL ") x(f)";
 
 static int note_facts(struct dump_run *r, struct sqlrun *s, struct err *e)
 {
@@ -143,6 +145,39 @@ static int note_facts(struct dump_run *r, struct sqlrun *s, struct err *e)
     }
     sqlrun_free(rows);
     return rc;
+}
+
+/* What the application says of itself.  Of several databases not each need have one. */
+static int note_schema_version(struct dump_run *r, struct sqlrun *s, struct err *e)
+{
+    struct dump_public *p = &r->put.public;
+    char version[DUMP_JOB_QUERY_MAX] = "";
+    struct err why = {0};
+    int rc;
+
+    if (r->job.schema_version == NULL)
+        return 0;
+    if (sqlrun_query(s, "savepoint walden", NULL, e) != 0)
+        return -1;
+    rc = sqlrun_one(s, r->job.schema_version, version, sizeof version, &why);
+    if (rc < 0 && why.code == ERR_REFUSED && r->databases.n > 1) {
+        msg_detail(r->msg, "database \"%s\" has no schema_version: %s", r->database, why.msg);
+        return sqlrun_query(s, "rollback to savepoint walden", NULL, e);
+    }
+    if (rc < 0) {
+        *e = why;
+        if (e->code == ERR_REFUSED)
+            e->code = ERR_CONFIG;
+        return err_context(e, "schema_version");
+    }
+    if (rc > 0) /* no row, or NULL: nothing was ever migrated */
+        return 0;
+    if (!r->repo.marker.sealed && p->schema_version[0] == '\0')
+        (void)text_visible(p->schema_version, sizeof p->schema_version, version,
+                           strlen(version));
+    return dump_meta_fact(&r->put.meta, "schema_version", version, e) == 0
+               ? dump_meta_fact(&r->put.meta, "schema_version_query", r->job.schema_version, e)
+               : -1;
 }
 
 static int count_table(struct dump_run *r, struct sqlrun *s, const char *schema, const char *name,
@@ -227,7 +262,8 @@ int dump_snapshot(struct dump_run *r, struct sqlrun *s, char *snapshot, size_t c
     if (sqlrun_query(s, "set statement_timeout = 0", NULL, e) != 0 ||
         sqlrun_query(s, "set idle_in_transaction_session_timeout = 0", NULL, e) != 0 ||
         sqlrun_query(s, "set row_security = off", NULL, e) != 0 ||
-        export_snapshot(r, s, snapshot, cap, e) != 0 || note_facts(r, s, e) != 0)
+        export_snapshot(r, s, snapshot, cap, e) != 0 || note_facts(r, s, e) != 0 ||
+        note_schema_version(r, s, e) != 0)
         return -1;
     if (snapshot[0] == '\0' || counts_all(r))
         return 0;

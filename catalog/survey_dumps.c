@@ -22,7 +22,10 @@ static int show_dump(const struct dump_item *d, struct buf *out, struct err *e)
     char stored[SURVEY_SIZE_MAX];
     char tag[8 * MANIFEST_TAG_MAX];
     char version[VERSION_TEXT_MAX];
+    char schema[DUMP_VERSION_MAX + 24] = "";
 
+    if (p->schema_version[0] != '\0')
+        (void)snprintf(schema, sizeof schema, ", schema %s", p->schema_version);
     if (!d->readable)
         return buf_fmt(out, e, "  dump %s of job %s: it cannot be read, see below\n", d->label,
                        d->job);
@@ -35,12 +38,12 @@ static int show_dump(const struct dump_item *d, struct buf *out, struct err *e)
                    "  dump %s of job %s%s%s%s\n"
                    "      taken    %s\n"
                    "      holds    %u database%s, %llu tables, %llu rows%s\n"
-                   "      size     %s, %s stored; %s, server %s\n",
+                   "      size     %s, %s stored; %s, server %s%s\n",
                    d->label, d->job, tag[0] == '\0' ? "" : ", \"", tag, tag[0] == '\0' ? "" : "\"",
                    time, (unsigned)p->databases, p->databases == 1 ? "" : "s",
                    (unsigned long long)p->tables, (unsigned long long)p->rows,
                    p->globals ? ", and the roles" : "", size, stored,
-                   p->format == DUMPFILE_CUSTOM ? "custom" : "plain", version);
+                   p->format == DUMPFILE_CUSTOM ? "custom" : "plain", version, schema);
 }
 
 int survey_show_dumps(const struct survey_lineage *l, struct buf *out, struct err *e)
@@ -74,6 +77,7 @@ static void json_dump(struct json_out *j, const char *cluster, const struct dump
         json_bool(j, "globals", p->globals);
         json_bool(j, "counted", p->counted);
         json_str(j, "checked", p->level == DUMP_LEVEL_WHOLE ? "whole" : "shape");
+        json_str(j, "schema_version", p->schema_version[0] == '\0' ? NULL : p->schema_version);
         version_text(version, p->server_version);
         json_str(j, "server_version", version);
         version_text(version, p->client_version);

@@ -31,7 +31,7 @@ struct undump_options {
     bool json;
 };
 
-enum { UNDUMP_NAME_MAX = 64, UNDUMP_SHOWN_MAX = 20 };
+enum { UNDUMP_NAME_MAX = 64, UNDUMP_SHOWN_MAX = 20, UNDUMP_VERSION_MAX = 1024 };
 
 /* A table whose rows were counted in what was restored. */
 struct undump_table {
@@ -67,11 +67,15 @@ struct undump {
     uint64_t ignored;      /* errors that do no harm */
     uint64_t tables;       /* compared, */
     uint64_t rows;
-    uint64_t differ; /* and not as they were */
+    uint64_t differ;      /* and not as they were, like whatever else is compared; */
+    uint64_t differ_rows; /* of these, tables */
     int64_t began;
     int64_t took;
     /* Told each table that is compared; NULL: differences are printed. */
     int (*told)(void *arg, const struct undump_table *t, struct err *e);
+    /* The same of what else is compared. */
+    int (*told_fact)(void *arg, const char *name, const char *want, const char *found,
+                     struct err *e);
     void *arg;
 };
 
@@ -130,6 +134,18 @@ int undump_fill(struct undump *u, struct err *e) __attribute__((warn_unused_resu
 /* Counts the rows of what was restored (of one schema, or all) and prints what differs. */
 int undump_compare(struct undump *u, const char *schema, struct err *e)
     __attribute__((warn_unused_result));
+
+/* --- undump_facts.c: what else must be as it was --- */
+
+/* Schema version and row security, as noted with the dump; differences are counted like rows. */
+int undump_facts(struct undump *u, struct sqlrun *s, const char *schema, struct err *e)
+    __attribute__((warn_unused_result));
+/* The schema version of the database that is there now: 0, 1 when the dump has none to compare
+ * with, -1. */
+int undump_live_version(struct undump *u, char out[UNDUMP_VERSION_MAX], struct err *e)
+    __attribute__((warn_unused_result));
+/* Says so when it is another one than the dump's. */
+int undump_tell_version(struct undump *u, struct err *e) __attribute__((warn_unused_result));
 
 /* --- undump_schema.c: one schema in place --- */
 

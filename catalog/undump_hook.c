@@ -17,6 +17,7 @@ static int run(struct undump *u, const char *text, const char *when, const struc
     (void)hook_fact(&f, "HOOK_LABEL", u->dump.item.label);
     (void)hook_fact(&f, "HOOK_DATABASE", u->target);
     (void)hook_fact(&f, "HOOK_SCHEMA", u->o->schema);
+    (void)hook_fact(&f, "HOOK_SCHEMA_VERSION", undump_fact(u, "schema_version"));
     if (how != NULL) {
         (void)hook_fact(&f, "HOOK_RESULT", hook_outcome(how));
         (void)hook_fact(&f, "HOOK_ERROR", how->msg);

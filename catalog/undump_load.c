@@ -312,6 +312,7 @@ static int tell(struct undump *u, const struct undump_table *t, struct err *e)
     u->tables++;
     u->rows += t->why == NULL ? t->found : 0;
     u->differ += differs ? 1 : 0;
+    u->differ_rows += differs ? 1 : 0;
     if (u->told != NULL)
         return u->told(u->arg, t, e);
     if (t->why != NULL)
@@ -359,14 +360,19 @@ int undump_compare(struct undump *u, const char *schema, struct err *e)
             (schema == NULL || strcmp(schema, dump_text(m, t->schema)) == 0))
             rc = compare_table(u, s, t, e);
     }
+    if (rc == 0)
+        rc = undump_facts(u, s, schema, e);
     /* The planner knows nothing about what was just loaded. */
     if (rc == 0)
         rc = sqlrun_query(s, "analyze", NULL, e);
     sqlrun_close(s);
     if (rc != 0 || u->differ == 0)
         return rc;
+    if (u->differ_rows == 0)
+        return err_set(e, ERR_DAMAGED,
+                       "all rows are there, but what was restored is not as it was");
     return err_set(e, ERR_DAMAGED, "%llu of %llu tables do not have the rows of the dump",
-                   (unsigned long long)u->differ, (unsigned long long)u->tables);
+                   (unsigned long long)u->differ_rows, (unsigned long long)u->tables);
 }
 
 int undump_fill(struct undump *u, struct err *e)

@@ -16,6 +16,7 @@ enum {
     TAG_TABLE,
     TAG_DUMP,
     TAG_VERSIONS,
+    TAG_SCHEMA_VERSION,
     ITEM_MAX = 4096
 };
 
@@ -43,6 +44,20 @@ static void put_head(struct tlv_out *o, const struct manifest_head *h)
     tlv_bytes(o, h->previous, sizeof h->previous);
     tlv_u32(o, h->wal_timeline);
     tlv_u64(o, h->wal_lsn);
+}
+
+/* Nothing, when it is empty. */
+static int put_text(struct buf *part, uint8_t tag, const char *text, struct err *e)
+{
+    uint8_t bytes[128];
+    struct tlv_out o;
+
+    if (*text == '\0')
+        return 0;
+    tlv_init(&o, bytes, sizeof bytes);
+    tlv_begin(&o, tag);
+    tlv_bytes(&o, text, strlen(text));
+    return put_item(part, &o, e);
 }
 
 int dump_public_write(struct buf *part, const struct dump_public *p, struct err *e)
@@ -75,12 +90,9 @@ int dump_public_write(struct buf *part, const struct dump_public *p, struct err 
     tlv_u32(&o, p->client_version);
     if (put_item(part, &o, e) != 0)
         return -1;
-    if (p->tag[0] == '\0')
-        return 0;
-    tlv_init(&o, bytes, sizeof bytes);
-    tlv_begin(&o, TAG_TAG);
-    tlv_bytes(&o, p->tag, strlen(p->tag));
-    return put_item(part, &o, e);
+    return put_text(part, TAG_TAG, p->tag, e) == 0
+               ? put_text(part, TAG_SCHEMA_VERSION, p->schema_version, e)
+               : -1;
 }
 
 static bool read_dump(struct dump_public *p, struct cur *c)
@@ -119,6 +131,9 @@ static bool read_public_item(struct dump_public *p, uint8_t tag, struct cur *c)
         return cur_u32(c, &p->server_version) && cur_u32(c, &p->client_version);
     case TAG_TAG:
         return n <= MANIFEST_TAG_MAX && memchr(c->p, '\0', n) == NULL && cur_copy(c, p->tag, n);
+    case TAG_SCHEMA_VERSION:
+        return n <= DUMP_VERSION_MAX && memchr(c->p, '\0', n) == NULL &&
+               cur_copy(c, p->schema_version, n);
     default:
         return true;
     }

@@ -24,12 +24,14 @@ enum {
     DUMP_TEXTS_MAX = 1 << 20,
     DUMP_PART_MAX = 48 * 1024 * 1024,
     DUMP_NAME_MAX = 255,
+    DUMP_VERSION_MAX = 64,
     DUMP_LABEL_MAX = 36
 };
 
 #define DUMP_NO_ROWS UINT64_MAX
 
-/* The public part: no names but the tag. */
+/* The public part: no names but the tag, and what the application calls its schema's version; the
+ * latter in plain repositories only. */
 struct dump_public {
     struct manifest_head head;
     int64_t start; /* the snapshot of the first database */
@@ -47,6 +49,7 @@ struct dump_public {
     uint32_t server_version;
     uint32_t client_version;
     char tag[MANIFEST_TAG_MAX + 1];
+    char schema_version[DUMP_VERSION_MAX + 1]; /* "": not asked for, or not for everybody's eyes */
 };
 
 int dump_public_write(struct buf *part, const struct dump_public *p, struct err *e)

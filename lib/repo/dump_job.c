@@ -119,8 +119,17 @@ static int set_dsn(struct dump_job *j, const char *value, struct err *e)
     return settings_value_dsn(j, &o, value, e);
 }
 
-static const char *const keys[] = {"databases", "schemas", "tables", "exclude", "format", "runner",
-                                   "dsn",       "counts",  "guard",  "pre",     "post"};
+static int set_query(struct dump_job *j, const char *value, struct err *e)
+{
+    if (strlen(value) > DUMP_JOB_QUERY_MAX)
+        return err_set(e, ERR_CONFIG, "a query of more than %d bytes", DUMP_JOB_QUERY_MAX);
+    j->schema_version = *value == '\0' ? NULL : value;
+    return 0;
+}
+
+static const char *const keys[] = {"databases", "schemas", "tables", "exclude",
+                                   "format",    "runner",  "dsn",    "counts",
+                                   "guard",     "pre",     "post",   "schema_version"};
 
 static int unknown_key(const char *key, struct err *e)
 {
@@ -162,6 +171,8 @@ int dump_job_set(struct dump_job *j, const char *key, const char *value, struct 
         return hook_parse(&j->pre, value, e);
     case 10:
         return hook_parse(&j->post, value, e);
+    case 11:
+        return set_query(j, value, e);
     default:
         return unknown_key(key, e);
     }

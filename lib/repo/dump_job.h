@@ -10,6 +10,7 @@
  *     runner = docker compose exec -T db      what stands in front of pg_dump, pg_restore and psql
  *     dsn = user=shop                how to connect (behind the runner: from there)
  *     counts = app.orders            tables whose rows are counted in the dump's own snapshot
+ *     schema_version = select max(version) from schema_migrations      noted with the dump
  *     guard = min_size=1MB shrink=50%         refuse a dump that is smaller, or lost so many rows
  *     pre = timeout=5min docker compose stop app      before and after; no shell
  *     post = docker compose start app
@@ -25,7 +26,7 @@
 #include "repo/hook.h"
 #include "repo/settings.h"
 
-enum { DUMP_JOB_SHRINK = 50 };
+enum { DUMP_JOB_SHRINK = 50, DUMP_JOB_QUERY_MAX = 1000 };
 
 /* About 100 kB: keep one on the heap. */
 struct dump_job {
@@ -40,6 +41,7 @@ struct dump_job {
     enum dumpfile_format format;
     char compress[16]; /* what pg_dump gets as --compress; "" when Walden compresses */
     const char *dsn;
+    const char *schema_version; /* a query */
     uint64_t min_size;
     unsigned shrink; /* percent of rows that may be missing; 100: any */
     struct hook pre;
