@@ -2,6 +2,7 @@
  * Recovery settings go into postgresql.auto.conf, which lies in the data directory of every cluster
  * (the other files may not) and is read last.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,21 @@ static int walden_command(const struct restore *r, struct buf *b, struct err *e)
     return 0;
 }
 
+/* A command within quotes: a % of a path is doubled for the server (but not that of %f at the end,
+ * where one is), a quote and a backslash for its configuration. */
+static int quote(struct buf *out, const struct buf *b, bool copies, struct err *e)
+{
+    for (size_t i = 0; i < b->len; i++) {
+        bool is_name = copies && b->p[i] == '%' && strncmp((const char *)b->p + i, "%f", 2) == 0 &&
+                       strspn((const char *)b->p + i + 2, "'") == b->len - i - 2;
+        bool twice = (b->p[i] == '%' && !is_name) || b->p[i] == '\'' || b->p[i] == '\\';
+
+        if (buf_add(out, b->p + i, 1, e) != 0 || (twice && buf_add(out, b->p + i, 1, e) != 0))
+            return -1;
+    }
+    return 0;
+}
+
 static int restore_command(const struct restore *r, struct buf *out, struct err *e)
 {
     bool copies = r->wal[0] != '\0';
@@ -169,21 +185,26 @@ static int restore_command(const struct restore *r, struct buf *out, struct err 
     int rc = -1;
 
     buf_init(&b, CONF_MAX);
-    if ((copies ? copy_command(r, &b, e) : walden_command(r, &b, e)) != 0 ||
-        buf_str(out, "restore_command = '", e) != 0)
-        goto out;
-    /* A % of a path is doubled for the server (but not that of %f), a quote for its configuration.
-     */
-    for (size_t i = 0; i < b.len; i++) {
-        bool is_name = copies && b.p[i] == '%' && strncmp((const char *)b.p + i, "%f", 2) == 0 &&
-                       strspn((const char *)b.p + i + 2, "'") == b.len - i - 2;
-        bool twice = (b.p[i] == '%' && !is_name) || b.p[i] == '\'' || b.p[i] == '\\';
+    if ((copies ? copy_command(r, &b, e) : walden_command(r, &b, e)) == 0 &&
+        buf_str(out, "restore_command = '", e) == 0 && quote(out, &b, copies, e) == 0)
+        rc = buf_str(out, copies ? " \"%p\"'\n" : " %f \"%p\"'\n", e);
+    buf_fini(&b);
+    return rc;
+}
 
-        if (buf_add(out, b.p + i, 1, e) != 0 || (twice && buf_add(out, b.p + i, 1, e) != 0))
-            goto out;
-    }
-    rc = buf_str(out, copies ? " \"%p\"'\n" : " %f \"%p\"'\n", e);
-out:
+/* The key goes when recovery ends; without one nothing of the original's is run then. */
+static int end_command(const struct restore *r, struct buf *out, struct err *e)
+{
+    struct buf b;
+    int rc = 0;
+
+    buf_init(&b, CONF_MAX);
+    if (r->key[0] != '\0' &&
+        (buf_str(&b, "rm -f -- ", e) != 0 || place_shell_word(&b, r->key, e) != 0))
+        rc = -1;
+    if (rc == 0 && (buf_str(out, "recovery_end_command = '", e) != 0 ||
+                    quote(out, &b, false, e) != 0 || buf_str(out, "'\n", e) != 0))
+        rc = -1;
     buf_fini(&b);
     return rc;
 }
@@ -207,6 +228,26 @@ static bool must_not_read_ahead(const struct restore *r)
     return w.why != PLAN_ENDS;
 }
 
+enum { TRIGGER_FILE_UNTIL = 160000 };
+
+/*
+ * What the original's other files may set that has its way in a recovery.  They are read first, so
+ * emptied here: a delay would hold the target back for hours, an archive_cleanup_command removes
+ * from an archive that is not the copy's, a trigger file that is there ends the pause, and commits
+ * wait for standbys that the copy does not have.  A standby keeps what they say.
+ */
+static int add_neutral(const struct restore *r, struct buf *b, struct err *e)
+{
+    uint32_t version = restore_backup(r)->version;
+
+    if (r->o->standby)
+        return 0;
+    if (buf_str(b, "recovery_min_apply_delay = '0'\narchive_cleanup_command = ''\n", e) != 0 ||
+        (!r->o->become_primary && buf_str(b, "synchronous_standby_names = ''\n", e) != 0))
+        return -1;
+    return version < TRIGGER_FILE_UNTIL ? buf_str(b, "promote_trigger_file = ''\n", e) : 0;
+}
+
 static int add_block(const struct restore *r, struct buf *b, struct err *e)
 {
     int action = r->o->action >= 0 ? r->o->action : RESTORE_PAUSE;
@@ -215,10 +256,10 @@ static int add_block(const struct restore *r, struct buf *b, struct err *e)
     restore_target_text(r, target);
     if (buf_fmt(b, e, BEGIN " (backup %s; %s)\n", restore_backup(r)->label, target) != 0 ||
         restore_command(r, b, e) != 0 || restore_target_settings(r, b, e) != 0 ||
+        add_neutral(r, b, e) != 0 ||
         (must_not_read_ahead(r) && buf_str(b, "recovery_prefetch = 'off'\n", e) != 0))
         return -1;
-    if (r->key[0] != '\0' &&
-        buf_fmt(b, e, "recovery_end_command = 'rm -f -- ''%s'''\n", r->key) != 0)
+    if ((!r->o->standby || r->key[0] != '\0') && end_command(r, b, e) != 0)
         return -1;
     /* A copy must never archive into the place that it came from. */
     if (!r->o->become_primary && buf_str(b, "archive_mode = 'off'\n", e) != 0)
@@ -242,9 +283,10 @@ static bool sets_recovery(const char *line, size_t len)
     size_t skip = 0;
     size_t n;
 
-    while (skip < len && (line[skip] == ' ' || line[skip] == '\t'))
+    while (skip < len && (line[skip] == ' ' || line[skip] == '\t' || line[skip] == '\r'))
         skip++;
-    for (n = skip; n < len && line[n] != ' ' && line[n] != '=' && line[n] != '\t'; n++)
+    /* A quote may follow at once. */
+    for (n = skip; n < len && (line[n] == '_' || isalnum((unsigned char)line[n])); n++)
         ;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strlen(names[i]) == n - skip && strncasecmp(names[i], line + skip, n - skip) == 0)
