@@ -554,6 +554,29 @@ static int write_rest(struct unpack *u, struct err *e)
     return 0;
 }
 
+/* Directories that were there may be root's, made for this; a server wants its own. */
+static int give_roots(struct unpack *u, struct err *e)
+{
+    if (!u->how.own)
+        return 0;
+    if (os_chown(u->tree.dir.fd, u->how.uid, u->how.gid, u->how.dir, e) != 0)
+        return -1;
+    for (size_t i = 0; i < u->spaces.n; i++) {
+        struct os_root root = OS_ROOT_INIT;
+        const char *target = u->spaces.v[i].target;
+        int rc = os_root_open(&root, target, e);
+
+        if (rc == 0)
+            rc = os_chown(root.fd, u->how.uid, u->how.gid, target, e);
+        else if (rc > 0)
+            rc = err_set(e, ERR_IO, "tablespace directory \"%s\" is gone", target);
+        os_root_close(&root);
+        if (rc != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int unpack_files(struct unpack *u, struct err *e)
 {
     static const struct manifest_events events = {.pack = put_pack,
@@ -564,6 +587,8 @@ int unpack_files(struct unpack *u, struct err *e)
                                                   .file_end = put_file_end};
     int rc;
 
+    if (give_roots(u, e) != 0)
+        return -1;
     if (!u->has_set && pack_set_load(&u->set, u->repo, u->scratch, e) != 0)
         return -1;
     u->has_set = true;
