@@ -7,6 +7,7 @@
  *   restore_show     the plan for people and programs
  *   restore_rate     how long it will take
  *   restore_place    the directories: empty, ours, half-done; whose; room enough
+ *   restore_used     whose a tablespace is that is there already
  *   restore_conf     recovery settings, signal files, the key that the hook gets
  *   restore_start    the server, run until it has reached the target (restore_server)
  */
@@ -218,6 +219,9 @@ int restore_place(struct restore *r, struct err *e) __attribute__((warn_unused_r
 /* After restore_look: mappings, tablespace directories, what would be replayed onto them, room. */
 int restore_check(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 int restore_check_room(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* Does another data directory have the tablespace?  who: it, for people. */
+bool restore_space_used(const struct restore *r, const struct unpack_space *space,
+                        char who[PLACE_MAX]);
 /* After unpack_begin: nobody else is at work there. */
 int restore_lock(struct restore *r, struct err *e) __attribute__((warn_unused_result));
 /* The mark of a half-done restore. */

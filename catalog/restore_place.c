@@ -393,10 +393,15 @@ static int compare_mark(struct restore *r, struct err *e)
         (void)err_set(e, ERR_REFUSED,
                       "\"%s\" holds a half-done restore of another plan (of backup %s)", r->dir,
                       label);
-        (void)err_hint(e,
-                       "Give the same options again (and --backup %s) to complete it, or use "
-                       "another directory; the plan is in its file " RESTORE_MARK ".",
-                       label);
+        if (inventory_backup(&r->inventory, label) == r->inventory.in.backups.n)
+            (void)err_hint(e, "That backup is not in the repository any more, so nothing completes "
+                              "it: remove the directory and the tablespaces that its "
+                              "file " RESTORE_MARK " names, or use others.");
+        else
+            (void)err_hint(e,
+                           "Give the same options again (and --backup %s) to complete it, or use "
+                           "another directory; the plan is in its file " RESTORE_MARK ".",
+                           label);
     }
     free(text);
     return same ? 0 : -1;
@@ -495,28 +500,44 @@ static int check_space(struct restore *r, const struct unpack_space *s, struct e
                     s->path);
 }
 
+static int used_elsewhere(const struct unpack_space *s, const char *who, struct err *e)
+{
+    (void)err_set(e, ERR_REFUSED,
+                  "tablespace directory \"%s\" is in use by %s: the copy's links lead to it",
+                  s->target, who);
+    return err_hint(e,
+                    "Send the copy's tablespace to a directory of its own with "
+                    "--tablespace-mapping %s=NEW.",
+                    s->path);
+}
+
 /* For a copy that was there: it may only reuse tablespaces that are its own. */
 static int check_links(struct restore *r, struct err *e)
 {
     struct os_root root = OS_ROOT_INIT;
     int rc = r->state == RESTORE_COPY ? os_root_open(&root, r->dir, e) : 1;
+    char now[PLACE_MAX];
+    struct err quiet = {0};
 
+    if (rc == 0 && os_root_readlink(&root, "pg_wal", now, sizeof now, &quiet) == 0)
+        msg_warn(r->m, "\"%s/pg_wal\" is a link to \"%s\"; it becomes a directory", r->dir, now);
     for (size_t i = 0; rc == 0 && i < r->unpack.spaces.n; i++) {
         const struct unpack_space *s = &r->unpack.spaces.v[i];
         char name[32];
-        char now[PLACE_MAX];
         struct found f;
         struct stat st;
         int there = look_into(s->target, &f, &st, e);
 
         (void)snprintf(name, sizeof name, "pg_tblspc/%u", (unsigned)s->oid);
-        if (there < 0)
+        if (there < 0) {
             rc = -1;
-        else if (there == 0 && f.entries > 0 &&
-                 (os_root_readlink(&root, name, now, sizeof now, e) != 0 ||
-                  strcmp(now, s->target) != 0)) {
+        } else if (there == 0 && f.entries > 0 &&
+                   (os_root_readlink(&root, name, now, sizeof now, e) != 0 ||
+                    strcmp(now, s->target) != 0)) {
             err_clear(e);
             rc = not_empty(s->target, &f, e);
+        } else if (there == 0 && f.entries > 0 && restore_space_used(r, s, now)) {
+            rc = used_elsewhere(s, now, e);
         }
     }
     os_root_close(&root);
