@@ -6,6 +6,8 @@
 
 #include "base/parse.h"
 #include "find.h"
+#include "os/time.h"
+#include "repo/moment.h"
 
 enum { LIMIT = 50, ROWS_NOTABLE = 1000 };
 
@@ -44,7 +46,12 @@ static const struct opt options[] = {
      .arg = "NAME",
      MINE(database),
      .help = "what happened in this database only (a name, or its number)"},
-    {.name = "since", .kind = OPT_TEXT, .arg = "TIME", MINE(since), .help = "not before this"},
+    {.name = "since",
+     .kind = OPT_TEXT,
+     .arg = "TIME",
+     MINE(since),
+     .help =
+         "not before this: 2026-11-20, '2026-11-20 14:02+01', 'yesterday 14:02', '2 hours ago'"},
     {.name = "until", .kind = OPT_TEXT, .arg = "TIME", MINE(until), .help = "not after this"},
     {.name = "rows",
      .kind = OPT_U64,
@@ -76,7 +83,7 @@ static const struct opt_program program = {
     .examples = "walden find                             what was lost of late\n"
                 "walden find --drop orders               when was it dropped?\n"
                 "walden find --truncate sales.items --database shop\n"
-                "walden find --deletes --rows 10000 --since '2026-11-19 00:00'\n"
+                "walden find --deletes --rows 10000 --since yesterday\n"
                 "walden find --near '2026-11-20 14:23'   which commits were around then?\n",
     .exits = "0    done, also when nothing was found\n"
              "1    WAL is missing or damaged, so not everything could be searched\n"
@@ -89,12 +96,13 @@ static const struct opt_program program = {
 
 /* --- what was asked for --- */
 
-static int take_time(const char *name, const char *text, int64_t *us, struct err *e)
+static int take_time(const char *name, const char *text, enum moment_day day, int64_t *us,
+                     struct err *e)
 {
     bool assumed;
 
     *us = COVERAGE_NO_TIME;
-    if (text == NULL || restore_moment(text, us, &assumed, e) == 0)
+    if (text == NULL || moment_parse(text, day, os_real_us(), us, &assumed, e) == 0)
         return 0;
     return err_context(e, "--%s", name);
 }
@@ -126,9 +134,9 @@ static int take_options(struct find_run *f, const char *table, struct err *e)
 
     if (table != NULL && find_table_parse(&filter->table, table, e) != 0)
         return err_context(e, "\"%s\"", table);
-    if (take_time("since", o->since, &f->since, e) != 0 ||
-        take_time("until", o->until, &f->until, e) != 0 ||
-        take_time("near", o->near, &f->near, e) != 0)
+    if (take_time("since", o->since, MOMENT_DAY_BEGINS, &f->since, e) != 0 ||
+        take_time("until", o->until, MOMENT_DAY_ENDS, &f->until, e) != 0 ||
+        take_time("near", o->near, MOMENT_NO_DAY, &f->near, e) != 0)
         return -1;
     if (o->xid != NULL && parse_u32(o->xid, 3, UINT32_MAX, &f->xid, e) != 0)
         return err_context(e, "--xid");
@@ -143,6 +151,8 @@ static int take_options(struct find_run *f, const char *table, struct err *e)
     filter->database = o->database;
     filter->doubtful = table != NULL || o->drop;
     f->narrowed = table != NULL || o->xid != NULL || o->near != NULL;
+    if (f->since != COVERAGE_NO_TIME && f->until != COVERAGE_NO_TIME && f->since > f->until)
+        return err_set(e, ERR_USAGE, "--since is later than --until");
     if (kinds == 0) {
         kinds = (1U << FIND_KINDS) - 1;
         if (!f->narrowed) { /* of late: what is worth a look without being asked for */

@@ -12,6 +12,7 @@
 #include "repo/backup_list.h"
 #include "repo/dump_list.h"
 #include "repo/expired.h"
+#include "repo/moment.h"
 #include "repo/pin.h"
 #include "repo/verified.h"
 #include "restore.h"
@@ -153,18 +154,12 @@ static int print_json(const struct run *r, struct err *e)
 /* A day alone means all of it. */
 static int take_until(const struct run *r, int64_t *until, struct err *e)
 {
-    char text[64];
     bool assumed;
-    int rc;
 
     *until = 0;
     if (r->o->until == NULL)
         return 0;
-    rc = snprintf(text, sizeof text, "%s%s", r->o->until,
-                  strlen(r->o->until) == 10 ? " 23:59:59" : "");
-    if (rc >= (int)sizeof text)
-        return err_set(e, ERR_USAGE, "--until: \"%s\" is no time", r->o->until);
-    if (restore_moment(text, until, &assumed, e) != 0)
+    if (moment_parse(r->o->until, MOMENT_DAY_ENDS, os_real_us(), until, &assumed, e) != 0)
         return err_context(e, "--until");
     if (*until <= os_real_us())
         return err_set(e, ERR_USAGE, "--until: that is over already");

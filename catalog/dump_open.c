@@ -6,8 +6,9 @@
 #include "base/parse.h"
 #include "cmd_key.h"
 #include "os/host.h"
+#include "os/time.h"
+#include "repo/moment.h"
 #include "repo/verified.h"
-#include "restore.h"
 
 static int first_lineage(void *arg, const char *name, struct err *e)
 {
@@ -66,7 +67,8 @@ int dump_open(struct dump_open *d, const struct settings *s, const char *text, c
     struct dump_list list;
     int rc = -1;
 
-    if (at != NULL && restore_moment(at, &moment, &assumed, e) != 0)
+    if (at != NULL &&
+        moment_parse(at, MOMENT_DAY_ENDS, os_real_us(), &moment, &assumed, e) != 0)
         return err_context(e, "--at");
     dump_list_init(&list, DUMP_LIST_MAX);
     if (open_repo(d, s, pass_file, e) == 0 &&

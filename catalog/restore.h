@@ -131,10 +131,6 @@ int restore_target(struct restore *r, struct err *e) __attribute__((warn_unused_
 
 enum { RESTORE_TARGET_TEXT = 1024 };
 
-/* A moment as a person writes it; without a zone it is local time, and *assumed says so. */
-int restore_moment(const char *text, int64_t *us, bool *assumed, struct err *e)
-    __attribute__((warn_unused_result));
-
 /* "time 2026-... = ...", "the end of the archive". */
 void restore_target_text(const struct restore *r, char out[RESTORE_TARGET_TEXT]);
 

@@ -4,6 +4,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "os/time.h"
+#include "repo/moment.h"
 #include "restore.h"
 #include "survey.h"
 
@@ -12,61 +13,11 @@ static int in_option(struct err *e, const char *name)
     return err_context(e, "--%s", name);
 }
 
-/* --- a moment without a zone --- */
-
-static unsigned number(const char *digits, size_t n)
-{
-    unsigned v = 0;
-
-    for (size_t i = 0; i < n; i++)
-        v = 10 * v + (unsigned)(digits[i] - '0');
-    return v;
-}
-
-/* The moment that local clocks showed as `us` shows it in UTC. */
-static int as_local(int64_t us, int64_t *out, struct err *e)
-{
-    static const int64_t steps[] = {-3 * 3600, -2 * 3600, -3600, -1800, 1800, 3600, 2 * 3600};
-    char text[TEXT_TIME_MAX]; /* 2026-11-20T06:21:45Z */
-    int64_t fraction = us % USEC_PER_SEC;
-    int64_t seconds = 0;
-
-    text_time(text, us - fraction, 0);
-    if (os_local_to_unix((int)number(text, 4), (int)number(text + 5, 2), (int)number(text + 8, 2),
-                         (int)number(text + 11, 2), (int)number(text + 14, 2),
-                         (int)number(text + 17, 2), &seconds) != 0) {
-        (void)err_set(e, ERR_USAGE, "there is no such moment: clocks were put forward then");
-        return err_hint(e, "Write the time with its offset, like 2026-03-29 01:30:00+00.");
-    }
-    /* When clocks are put back one hour comes twice. */
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        int64_t other = (seconds + steps[i]) * USEC_PER_SEC;
-
-        if (other / USEC_PER_SEC + os_local_offset(other) ==
-            seconds + os_local_offset(seconds * USEC_PER_SEC)) {
-            (void)err_set(e, ERR_USAGE, "clocks showed that moment twice, for they were put back");
-            return err_hint(e, "Write the time with its offset, like 2026-10-25 01:30:00+00.");
-        }
-    }
-    *out = seconds * USEC_PER_SEC + fraction;
-    return 0;
-}
-
-int restore_moment(const char *text, int64_t *us, bool *assumed, struct err *e)
-{
-    bool zoned = false;
-
-    if (parse_time(text, us, &zoned, e) != 0 || (!zoned && as_local(*us, us, e) != 0))
-        return -1;
-    *assumed = !zoned;
-    return 0;
-}
-
 static int take_time(struct restore *r, struct err *e)
 {
     struct plan_target *t = &r->target;
 
-    if (restore_moment(r->o->time, &t->time, &r->assumed_zone, e) != 0)
+    if (moment_parse(r->o->time, MOMENT_NO_DAY, os_real_us(), &t->time, &r->assumed_zone, e) != 0)
         return in_option(e, "target-time");
     t->kind = PLAN_TIME;
     return 0;

@@ -432,10 +432,8 @@ int parse_time(const char *s, int64_t *us, bool *zoned, struct err *e)
     int64_t v;
     bool has_zone;
 
-    if (!take_date(&p, &days)) {
-        (void)err_hint(e, "Write a moment like \"2026-11-20 14:02:11+00\".");
+    if (!take_date(&p, &days))
         return err_set(e, ERR_USAGE, "\"%.80s\" does not start with a valid date (YYYY-MM-DD)", s);
-    }
     if (*p == '\0') {
         (void)err_hint(e, "Write the time of day too, for example \"%s 00:00:00+00\".", s);
         return err_set(e, ERR_USAGE, "\"%s\" has no time of day", s);

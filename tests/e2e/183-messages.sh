@@ -47,7 +47,8 @@ says 1 'misspelt for rescue' 'Did you mean items\?' 'walden find' \
 says 0 'nothing like it' 'No base backup knows a table of that name' 'walden find" without a name' \
     find --drop zzzzzz "${c[@]}"
 says 0 'another schema' 'Did you mean public.items' '' find --drop nosuch.items "${c[@]}"
-says 2 'no time' 'does not start with a valid date' '2026-11-20 14:02:11\+00' find --near yesterday "${c[@]}"
+says 2 'no time' 'does not start with a valid date' '2026-11-20 14:02:11\+00.*2 hours ago' find --near noon "${c[@]}"
+says 2 'a day, where a moment is asked for' 'has no time of day' 'for example' find --near yesterday "${c[@]}"
 says 2 'before what?' 'before-drop.* is missing' 'walden rescue items --before-drop' rescue items "${c[@]}"
 says 2 'restore where?' '-D is missing' '--dry-run' restore "${c[@]}"
 says 0 'no such transaction' 'no end of transaction 4000000 is on record' '' find --xid 4000000 "${c[@]}"

@@ -56,7 +56,12 @@ f_time() {
 # wrong NAME MAJOR: what is refused.
 wrong() {
     local name=$1 what=$2
-    exits 2 "$what: a wrong time" f_find "$name" --since yesterday
+    exits 2 "$what: a wrong time" f_find "$name" --since tomorrow
+    exits 2 "$what: from behind to before" f_find "$name" --since today --until yesterday
+    f_json "$what: since yesterday" "$name" --drop orders --since yesterday --until 'now'
+    is "$(f_words)" "drop public.orders $(f_did "$name" drop)" "$what: since yesterday finds it"
+    f_json "$what: until the day before" "$name" --drop orders --until '2 days ago'
+    is "$(f_words)" '' "$what: and not until the day before"
     exits 2 "$what: a wrong table" f_find "$name" a.b.c
     like "$ERR" 'hint: .*--database' "$what: says where the database goes"
     exits 2 "$what: too few rows" f_find "$name" --deletes --rows 3
