@@ -37,7 +37,8 @@ static const struct opt_program program = {
                 "walden list --cluster main         one of them\n"
                 "walden list --heads                what to keep elsewhere, to notice a rollback\n"
                 "walden list --json | jq '.backups[-1].label'\n",
-    .exits = "0    done; nothing is missing or damaged, as far as headers and summaries tell\n"
+    .exits = "0    done; nothing is missing or damaged, as far as headers, summaries and the last\n"
+             "     verifications tell\n"
              "1    a hole, damage or another problem was found\n"
              "2    wrong command line or configuration\n"
              "3    cannot tell: the repository is not there\n"
@@ -377,6 +378,8 @@ static int list(const struct settings *settings, const struct options *mine, str
     buf_init(&heads, SURVEY_TEXT_MAX);
     for (size_t i = 0; rc == 0 && i < s->lineages.n; i++) {
         rc = survey_scan(s, settings, &s->lineages.v[i], &how, e);
+        if (rc == 0 && !mine->heads)
+            rc = survey_verified(s, &s->lineages.v[i], e);
         if (rc == 0 && mine->heads)
             rc = take_heads(s, &s->lineages.v[i], &heads, e);
     }

@@ -94,6 +94,7 @@ void survey_close(struct survey *s)
         backup_list_fini(&s->lineages.v[i].backups);
         dump_list_fini(&s->lineages.v[i].dumps);
         drill_list_fini(&s->lineages.v[i].drills);
+        verified_list_fini(&s->lineages.v[i].verified);
     }
     survey_lineages_fini(&s->lineages);
     repo_close(&s->repo);

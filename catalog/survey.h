@@ -23,6 +23,7 @@
 #include "repo/repo.h"
 #include "repo/scan.h"
 #include "repo/settings.h"
+#include "repo/verified.h"
 
 enum { SURVEY_MAX = 65536, SURVEY_SCHEMA = 1, SURVEY_TEXT_MAX = 256 * 1024 * 1024 };
 
@@ -35,7 +36,8 @@ struct survey_lineage {
     struct dump_list dumps;   /* the cluster's, in its first lineage that can be read */
     struct drill_list drills; /* likewise */
     struct scan scan;
-    struct heads heads; /* after a look */
+    struct heads heads;            /* after a look */
+    struct verified_list verified; /* after survey_verified */
 };
 VEC_DECLARE(survey_lineages, struct survey_lineage);
 
@@ -63,6 +65,14 @@ int survey_scan(struct survey *s, const struct settings *settings, struct survey
  * list of backups belong to *l then. */
 int survey_inventory(struct survey *s, const struct settings *settings, struct survey_lineage *l,
                      struct inventory *v, struct err *e) __attribute__((warn_unused_result));
+
+/* Reads what verify put on record; what it found damaged, and the look of now did not see, becomes
+ * a problem (survey_verified.c).  After survey_scan. */
+int survey_verified(struct survey *s, struct survey_lineage *l, struct err *e)
+    __attribute__((warn_unused_result));
+/* A line of text; the member `verified`. */
+int survey_show_verified(const struct verified_verdict *v, struct buf *out, struct err *e);
+void survey_json_verified(const struct verified_verdict *v, struct json_out *j);
 
 /* Of all lineages. */
 size_t survey_problems(const struct survey *s);

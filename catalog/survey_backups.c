@@ -161,6 +161,14 @@ static int show_counts(const struct backup_item *b, struct buf *out, struct err 
     return rc < 0 ? -1 : 0;
 }
 
+static int show_verified(const struct survey_lineage *l, const char *label, struct buf *out,
+                         struct err *e)
+{
+    struct verified_verdict one = verified_of(&l->verified, label);
+
+    return survey_show_verified(&one, out, e);
+}
+
 int survey_show_backups(const struct survey_lineage *l, struct buf *out, struct err *e)
 {
     const char *label;
@@ -173,6 +181,7 @@ int survey_show_backups(const struct survey_lineage *l, struct buf *out, struct 
         const struct backup_item *b = &l->backups.items.v[i];
 
         if (show_backup(b, out, e) != 0 || show_counts(b, out, e) != 0 ||
+            show_verified(l, b->label, out, e) != 0 ||
             (!b->restorable && show_reason(l, b->label, out, e) != 0))
             return -1;
     }
@@ -208,6 +217,7 @@ static int json_backup(const struct survey_lineage *l, const struct backup_item 
                        struct json_out *j, struct err *e)
 {
     const struct manifest_public *p = &b->public;
+    struct verified_verdict one;
     int rc = 0;
 
     if (p->tag[0] == '\0')
@@ -234,6 +244,8 @@ static int json_backup(const struct survey_lineage *l, const struct backup_item 
     else
         rc = json_reason(l, b->label, j, e);
     json_counts(b, j);
+    one = verified_of(&l->verified, b->label);
+    survey_json_verified(&one, j);
     return rc;
 }
 

@@ -48,19 +48,24 @@ static int show_dump(const struct dump_item *d, struct buf *out, struct err *e)
 
 int survey_show_dumps(const struct survey_lineage *l, struct buf *out, struct err *e)
 {
-    for (size_t i = 0; i < l->dumps.n; i++)
-        if (show_dump(&l->dumps.v[i], out, e) != 0)
+    for (size_t i = 0; i < l->dumps.n; i++) {
+        struct verified_verdict one = verified_dump(&l->verified, l->dumps.v[i].label);
+
+        if (show_dump(&l->dumps.v[i], out, e) != 0 ||
+            (l->dumps.v[i].readable && survey_show_verified(&one, out, e) != 0))
             return -1;
+    }
     return 0;
 }
 
-static void json_dump(struct json_out *j, const char *cluster, const struct dump_item *d)
+static void json_dump(struct json_out *j, const struct survey_lineage *l, const struct dump_item *d)
 {
     const struct dump_public *p = &d->public;
+    struct verified_verdict one = verified_dump(&l->verified, d->label);
     char version[VERSION_TEXT_MAX];
 
     json_object(j, NULL);
-    json_str(j, "cluster", cluster);
+    json_str(j, "cluster", l->cluster);
     json_str(j, "job", d->job);
     json_str(j, "label", d->label);
     json_bool(j, "readable", d->readable);
@@ -82,6 +87,7 @@ static void json_dump(struct json_out *j, const char *cluster, const struct dump
         json_str(j, "server_version", version);
         version_text(version, p->client_version);
         json_str(j, "pg_dump_version", version);
+        survey_json_verified(&one, j);
     }
     json_object_end(j);
 }
@@ -89,5 +95,5 @@ static void json_dump(struct json_out *j, const char *cluster, const struct dump
 void survey_json_dumps(const struct survey_lineage *l, struct json_out *j)
 {
     for (size_t i = 0; i < l->dumps.n; i++)
-        json_dump(j, l->cluster, &l->dumps.v[i]);
+        json_dump(j, l, &l->dumps.v[i]);
 }

@@ -53,6 +53,19 @@ static size_t count_heads(const struct problems *p)
     return n;
 }
 
+/* Damage of objects: unlike a hole, a look at headers may not show it. */
+static bool is_spoiled(const struct problems *p, tli_t tli)
+{
+    for (size_t i = 0; i < p->list.n; i++) {
+        enum problem_kind kind = p->list.v[i].kind;
+
+        if (p->list.v[i].tli == tli &&
+            (kind == PROBLEM_DAMAGED || kind == PROBLEM_BROKEN_CHAIN || kind == PROBLEM_SUMMARY))
+            return true;
+    }
+    return false;
+}
+
 static int add_timelines(struct verified *v, const struct survey_lineage *l,
                          const struct verified_wals *read, struct err *e)
 {
@@ -71,6 +84,7 @@ static int add_timelines(struct verified *v, const struct survey_lineage *l,
             }
         w.part = v->parts > 1;
         w.damaged = t->holes > 0 || has_problem(&l->scan.problems, t->tli);
+        w.spoiled = is_spoiled(&l->scan.problems, t->tli);
         v->head.wal_timeline = t->tli;
         v->head.wal_lsn = t->end;
         if (verified_wals_push(&v->wal, w, e) != 0)

@@ -21,6 +21,7 @@ enum {
     TAG_DUMP = 104,
     FLAG_DAMAGED = 1,
     FLAG_PART = 2,
+    FLAG_SPOILED = 4,
     RUN_CUT = 1,
     ITEM_MAX = 128,
     PART_MAX = 120 * 1024,
@@ -119,7 +120,7 @@ static int put_wal(struct buf *part, const struct verified_wal *w, struct err *e
     tlv_u64(&o, w->from);
     tlv_u64(&o, w->to);
     tlv_u8(&o, w->level);
-    tlv_u8(&o, flags_of(w->damaged, w->part));
+    tlv_u8(&o, (uint8_t)(flags_of(w->damaged, w->part) | (w->spoiled ? FLAG_SPOILED : 0)));
     tlv_varint(&o, w->segments);
     return put_item(part, &o, e);
 }
@@ -152,7 +153,7 @@ int verified_encode(struct buf *part, const struct verified *v, struct err *e)
     return 0;
 }
 
-static bool get_flags(struct cur *c, uint8_t *level, bool *damaged, bool *part)
+static bool get_flags(struct cur *c, uint8_t *level, bool *damaged, bool *part, bool *spoiled)
 {
     uint8_t flags;
 
@@ -160,6 +161,7 @@ static bool get_flags(struct cur *c, uint8_t *level, bool *damaged, bool *part)
         return false;
     *damaged = (flags & FLAG_DAMAGED) != 0;
     *part = (flags & FLAG_PART) != 0;
+    *spoiled = (flags & FLAG_SPOILED) != 0;
     return true;
 }
 
@@ -183,9 +185,11 @@ static bool get_run(struct verified *v, struct cur *c)
 static int get_backup(struct verified_backups *list, struct cur *c, struct err *e)
 {
     struct verified_backup b = {.level = 0};
+    bool spoiled; /* of WAL */
 
-    if (!get_flags(c, &b.level, &b.damaged, &b.part) || c->left == 0 || c->left >= sizeof b.label ||
-        memchr(c->p, '\0', c->left) != NULL || !cur_copy(c, b.label, c->left))
+    if (!get_flags(c, &b.level, &b.damaged, &b.part, &spoiled) || c->left == 0 ||
+        c->left >= sizeof b.label || memchr(c->p, '\0', c->left) != NULL ||
+        !cur_copy(c, b.label, c->left))
         return 0;
     return verified_backups_push(list, b, e) == 0 ? 1 : -1;
 }
@@ -195,7 +199,7 @@ static int get_wal(struct verified *v, struct cur *c, struct err *e)
     struct verified_wal w = {.tli = 0};
 
     if (!cur_u32(c, &w.tli) || !cur_u64(c, &w.from) || !cur_u64(c, &w.to) ||
-        !get_flags(c, &w.level, &w.damaged, &w.part) || !cur_varint(c, &w.segments))
+        !get_flags(c, &w.level, &w.damaged, &w.part, &w.spoiled) || !cur_varint(c, &w.segments))
         return 0;
     return verified_wals_push(&v->wal, w, e) == 0 ? 1 : -1;
 }
@@ -597,6 +601,34 @@ struct verified_verdict verified_dump(const struct verified_list *l, const char 
                 better(&out, d->level, v->end);
             return out;
         }
+    }
+    return out;
+}
+
+static const struct verified_wal *wal_in(const struct verified *v, uint32_t tli)
+{
+    for (size_t i = 0; i < v->wal.n; i++)
+        if (v->wal.v[i].tli == tli)
+            return &v->wal.v[i];
+    return NULL;
+}
+
+struct verified_verdict verified_wal(const struct verified_list *l, uint32_t tli, uint64_t start)
+{
+    struct verified_verdict out = {.level = VERIFIED_NONE};
+
+    for (size_t i = l->records.n; i > 0; i--) {
+        const struct verified *v = &l->records.v[i - 1];
+        const struct verified_wal *w = wal_in(v, tli);
+
+        /* A later run over the same part, or everything, had the last word. */
+        if (w != NULL && w->spoiled && w->to > start && v == newest_part(l, v->part, v->parts)) {
+            out.damaged = true;
+            out.damage = v->end;
+            break;
+        }
+        if (v->parts == 1 && w != NULL)
+            break;
     }
     return out;
 }

@@ -52,6 +52,7 @@ struct verified_wal {
     uint8_t level;
     bool damaged; /* or with a hole */
     bool part;
+    bool spoiled; /* of its objects some are damaged, which headers may not show */
 };
 
 VEC_DECLARE(verified_backups, struct verified_backup);
@@ -119,6 +120,10 @@ struct verified_verdict verified_of(const struct verified_list *l, const char *l
 
 /* The same about a logical dump, by its label (which no other job has, too). */
 struct verified_verdict verified_dump(const struct verified_list *l, const char *label);
+
+/* Whether objects of that timeline's WAL behind `start` were found damaged, and not sound since;
+ * level and time say nothing. */
+struct verified_verdict verified_wal(const struct verified_list *l, uint32_t tli, uint64_t start);
 
 /* When everything had last been read: the end of the newest whole run, or of the oldest of the
  * newest runs over all parts.  *level is the least of them.  False: never. */
