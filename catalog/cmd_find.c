@@ -121,9 +121,9 @@ static void take_bounds(struct find_run *f)
         b->until = f->near + AROUND;
 }
 
-static uint64_t limit_of(const struct find_run *f)
+static size_t limit_of(const struct find_run *f)
 {
-    return f->o->limit != 0 ? f->o->limit : (uint64_t)LIMIT;
+    return f->o->limit != 0 ? (size_t)f->o->limit : (size_t)LIMIT; /* at most FIND_MAX */
 }
 
 static int take_options(struct find_run *f, const char *table, struct err *e)
@@ -183,7 +183,7 @@ static bool is_wanted(const void *arg, const struct find_candidate *c)
 
 static int choose(struct find_run *f, struct err *e)
 {
-    uint64_t limit = limit_of(f);
+    size_t limit = limit_of(f);
 
     f->omitted = f->finder.left_out;
     for (size_t i = 0; i < f->finder.all.n; i++)
@@ -193,11 +193,11 @@ static int choose(struct find_run *f, struct err *e)
         (f->xid != 0 && find_xid(f, e) != 0))
         return -1;
     if (f->shown.n > limit) {
-        size_t excess = f->shown.n - (size_t)limit;
+        size_t excess = f->shown.n - limit;
 
         f->omitted += excess;
-        memmove(f->shown.v, f->shown.v + excess, (size_t)limit * sizeof f->shown.v[0]);
-        f->shown.n = (size_t)limit;
+        memmove(f->shown.v, f->shown.v + excess, limit * sizeof f->shown.v[0]);
+        f->shown.n = limit;
     }
     return 0;
 }
