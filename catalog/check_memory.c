@@ -5,9 +5,9 @@
 
 #include "base/parse.h"
 #include "check.h"
-#include "hook_run.h"
 #include "os/file.h"
 #include "os/publish.h"
+#include "repo/hook_run.h"
 
 enum {
     FILE_MAX = 4096,

@@ -9,11 +9,11 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "dump.h"
-#include "hook_run.h"
 #include "os/file.h"
 #include "os/host.h"
 #include "os/signal.h"
 #include "os/time.h"
+#include "repo/hook_run.h"
 #include "survey.h"
 
 enum { PATIENCE_US = 2 * 1000 * 1000, EVERY_US = 200 * 1000 };

@@ -173,8 +173,7 @@ static int note_schema_version(struct dump_run *r, struct sqlrun *s, struct err 
     if (rc > 0) /* no row, or NULL: nothing was ever migrated */
         return 0;
     if (!r->repo.marker.sealed && p->schema_version[0] == '\0')
-        (void)text_visible(p->schema_version, sizeof p->schema_version, version,
-                           strlen(version));
+        (void)text_visible(p->schema_version, sizeof p->schema_version, version, strlen(version));
     return dump_meta_fact(&r->put.meta, "schema_version", version, e) == 0
                ? dump_meta_fact(&r->put.meta, "schema_version_query", r->job.schema_version, e)
                : -1;

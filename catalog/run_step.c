@@ -7,11 +7,11 @@
 
 #include "base/text.h"
 #include "command.h"
-#include "hook_run.h"
 #include "os/file.h"
 #include "os/proc.h"
 #include "os/signal.h"
 #include "os/time.h"
+#include "repo/hook_run.h"
 #include "run.h"
 
 enum { LINE_MAX_BYTES = 2000, PIECE = 4096, GRACE_US = 60 * 1000 * 1000 };

@@ -5,9 +5,9 @@
 
 #include "base/text.h"
 #include "command.h"
-#include "hook_run.h"
 #include "os/signal.h"
 #include "os/time.h"
+#include "repo/hook_run.h"
 #include "run.h"
 
 enum { LOG_MAX = 2300, PING_MAX = 4096 };

@@ -1,8 +1,8 @@
 /* The application is stopped before its database is changed, and started again behind it. */
 #include <stdio.h>
 
-#include "hook_run.h"
 #include "os/signal.h"
+#include "repo/hook_run.h"
 #include "undump.h"
 
 static int run(struct undump *u, const char *text, const char *when, const struct err *how,

@@ -1,4 +1,4 @@
-#include "hook_run.h"
+#include "repo/hook_run.h"
 
 #include <poll.h>
 #include <signal.h>

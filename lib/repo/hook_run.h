@@ -6,8 +6,8 @@
  * message.  It has a process group of its own; when its time is over, all of the group is asked to
  * end, and then ended.
  */
-#ifndef CATALOG_HOOK_RUN_H
-#define CATALOG_HOOK_RUN_H
+#ifndef REPO_HOOK_RUN_H
+#define REPO_HOOK_RUN_H
 
 #include <stdbool.h>
 #include <stddef.h>
