@@ -12,6 +12,9 @@
 #include "os/file.h"
 #include "os/host.h"
 #include "os/proc.h"
+#include "os/signal.h"
+#include "repo/hook.h"
+#include "repo/hook_run.h"
 #include "repo/repo.h"
 
 #define AT(field) offsetof(struct backup_options, field)
@@ -90,7 +93,11 @@ static const struct opt_program program = {
     .examples = "walden-basebackup                         the local server, as libpq finds it\n"
                 "walden-basebackup --fast --tag before-upgrade\n"
                 "walden-basebackup -h db1 -U backup --max-rate 20MB\n"
-                "walden-basebackup --wal=stream --json     a server that archives nowhere\n",
+                "walden-basebackup --wal=stream --json     a server that archives nowhere\n"
+                "In the configuration, what surrounds each backup:\n"
+                "  [hook backup]\n"
+                "  pre = timeout=5min /usr/local/bin/quiet    a gate: when it fails, no backup\n"
+                "  post = /usr/local/bin/loud                 whatever became of it\n",
     .exits = "0    the backup is whole and on stable storage\n"
              "1    it failed; nothing of it is visible\n"
              "2    wrong command line or configuration\n"
@@ -138,6 +145,47 @@ static int leave_root(const struct settings *s, const struct msg *m, struct err 
     return rc < 0 ? -1 : 0;
 }
 
+/* how NULL: before. */
+static int run_hook(const char *text, const struct backup_options *o,
+                    const struct backup_result *done, const struct err *how, struct err *e)
+{
+    struct hook_facts f = {.n = 0};
+
+    (void)hook_fact(&f, "HOOK_WHEN", how == NULL ? "pre" : "post");
+    (void)hook_fact(&f, "HOOK_COMMAND", "backup");
+    (void)hook_fact(&f, "HOOK_TAG", o->tag);
+    if (how != NULL) {
+        (void)hook_fact(&f, "HOOK_RESULT", hook_outcome(how));
+        (void)hook_fact(&f, "HOOK_ERROR", how->msg);
+        (void)hook_fact(&f, "HOOK_LABEL", how->code == ERR_NONE ? done->label : "");
+    }
+    return hook_run_text(text, how == NULL ? "the pre hook" : "the post hook", &f, e);
+}
+
+/* What the first hook stopped must start again, whatever became of the backup. */
+static int between_hooks(struct settings *s, const struct backup_options *mine, const struct msg *m,
+                         struct backup_result *result, struct err *e)
+{
+    struct hook_set hooks;
+    struct err why = {0};
+    int rc;
+
+    if (hook_set_load(&hooks, s, "backup", e) != 0 ||
+        run_hook(hooks.pre, mine, result, NULL, e) != 0)
+        return -1;
+    rc = backup_run(s, mine, m, result, e);
+    if (rc != 0)
+        os_signal_forget();
+    if (run_hook(hooks.post, mine, result, e, &why) == 0)
+        return rc;
+    if (rc == 0) {
+        *e = why;
+        return err_context(e, "backup %s is stored, but", result->label);
+    }
+    msg_warn_err(m, &why);
+    return rc;
+}
+
 static int backup(struct settings *s, const struct backup_options *mine, const struct msg *m,
                   struct err *e)
 {
@@ -151,7 +199,8 @@ static int backup(struct settings *s, const struct backup_options *mine, const s
         return -1;
     for (size_t i = 0; i < s->warnings.n; i++)
         msg_warn(m, "%s", s->warnings.v[i]);
-    if (leave_root(s, m, e) != 0 || secret_start(e) != 0 || backup_run(s, mine, m, &result, e) != 0)
+    if (leave_root(s, m, e) != 0 || secret_start(e) != 0 ||
+        between_hooks(s, mine, m, &result, e) != 0)
         return -1;
     return mine->json ? report_json(&result, e) : report_text(&result, e);
 }

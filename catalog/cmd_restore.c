@@ -203,7 +203,13 @@ static const struct opt_program program = {
         "walden restore -D /srv/copy --before-drop public.orders --start\n"
         "walden restore -D /srv/copy --target-name before_upgrade --target-action promote\n"
         "walden restore -D /var/lib/postgresql/17/main --become-primary  the machine was lost\n"
-        "walden restore -D /srv/standby --standby\n",
+        "walden restore -D /srv/standby --standby\n"
+        "With [hook restore] in the configuration, --become-primary does its work between pre,\n"
+        "gate and post:\n"
+        "  [hook restore]\n"
+        "  pre = timeout=5min docker compose stop app\n"
+        "  gate = /usr/local/bin/start-migrate-test\n"
+        "  post = docker compose start app\n",
     .exits = "0    done (with --start: the target was reached)\n"
              "1    the target cannot be reached, something is damaged, or the job failed\n"
              "2    wrong command line or configuration\n"
@@ -323,6 +329,20 @@ static void say_done(const struct restore *r)
 }
 
 /* The exit status, or -1. */
+static int work(struct restore *r, struct err *e)
+{
+    r->changed = true;
+    if (restore_copy(r, e) != 0 || restore_finish(r, e) != 0)
+        return -1;
+    say_done(r);
+    if (fflush(stdout) != 0)
+        return err_set(e, ERR_IO, "could not write to standard output");
+    if (r->o->start)
+        return restore_start(r, e);
+    return restore_gate(r, e) == 0 ? STATUS_OK : -1;
+}
+
+/* The exit status, or -1. */
 static int run(struct restore *r, struct err *e)
 {
     if (restore_target(r, e) != 0 || restore_open(r, e) != 0 || restore_heads(r, e) != 0)
@@ -341,14 +361,11 @@ static int run(struct restore *r, struct err *e)
     if ((r->o->json ? restore_json(r, NULL, e) : restore_show(r, e)) != 0)
         return -1;
     r->printed = true;
-    if (r->o->dry_run)
-        return STATUS_OK;
-    if (restore_copy(r, e) != 0 || restore_finish(r, e) != 0)
-        return -1;
-    say_done(r);
     if (fflush(stdout) != 0)
         return err_set(e, ERR_IO, "could not write to standard output");
-    return r->o->start ? restore_start(r, e) : STATUS_OK;
+    if (restore_pre(r, e) != 0)
+        return -1;
+    return r->o->dry_run ? STATUS_OK : restore_post(r, work(r, e), e);
 }
 
 struct restore *restore_new(const struct msg *m, struct settings *s, struct restore_options *o,

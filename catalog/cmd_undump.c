@@ -94,7 +94,8 @@ static const struct opt_program program = {
         "walden undump shop --replace --yes\n"
         "walden undump shop --schema app --database shop\n"
         "With [hook undump] in the configuration, whatever replaces something that is in use\n"
-        "does so between pre (stop the application), gate (migrate, test) and post (start it).\n",
+        "does so between pre (stop the application), gate (migrate, test) and post (start it).\n"
+        "A gate finds the restored database in HOOK_DATABASE, its schema in HOOK_SCHEMA_VERSION.\n",
     .exits = "0    restored, and every table has the rows of the dump\n"
              "1    it failed, or rows differ; what was there before is untouched\n"
              "2    wrong command line or configuration, no such dump\n"

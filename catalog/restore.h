@@ -22,6 +22,7 @@
 #include "cmd_key.h"
 #include "lease.h"
 #include "place.h"
+#include "repo/hook.h"
 #include "repo/inventory.h"
 #include "repo/unpack.h"
 
@@ -119,8 +120,11 @@ struct restore {
     struct buf mark;
     char key[PLACE_MAX]; /* the key that the hook gets; "" */
     bool showed_progress;
-    bool printed;  /* the plan is on standard output */
-    bool unpacked; /* the files are in place, with pg_control */
+    bool printed;          /* the plan is on standard output */
+    bool unpacked;         /* the files are in place, with pg_control */
+    struct hook_set hooks; /* empty when nothing that others use is changed */
+    bool paused;           /* the pre hook was run */
+    bool changed;          /* the directory is not what it was */
     int64_t started;
 };
 
@@ -243,6 +247,16 @@ struct restore *restore_new(const struct msg *m, struct settings *s, struct rest
 void restore_free(struct restore *r);
 
 /* A run of restore or export with its options; returns the exit status. */
+/* ---- restore_hook.c: [hook restore], around a copy that takes the original's place ---- */
+
+/* Before anything is changed: -1 stops. */
+int restore_pre(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* The files are complete; it may start the server and ask it.  -1 stops. */
+int restore_gate(struct restore *r, struct err *e) __attribute__((warn_unused_result));
+/* After all, unless the directory was left in pieces.  status is that of the work (-1: *e); the
+ * value is that of all. */
+int restore_post(struct restore *r, int status, struct err *e) __attribute__((warn_unused_result));
+
 typedef int restore_run(struct restore *r, struct err *e);
 int restore_main(const struct opt_program *program, const struct opt *options, size_t n,
                  restore_run *run, int argc, char **argv);

@@ -25,6 +25,29 @@ int hook_parse(struct hook *h, const char *value, struct err *e)
     return words_split(&h->command, value, WORDS_COMMAND, e);
 }
 
+static const char *const commands[] = {"undump", "restore", "backup"};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* A section that nobody reads is a hook that is never run. */
+static int check_name(const struct settings_row *row, struct err *e)
+{
+    struct text_closest near;
+
+    text_closest_init(&near, row->name);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i], row->name) == 0)
+            return 0;
+        text_closest_try(&near, commands[i]);
+    }
+    if (near.best != NULL)
+        (void)err_hint(e, "Did you mean [hook %s]?", near.best);
+    return err_set(e, ERR_CONFIG,
+                   "nothing reads a section [hook %.60s]; there are undump, restore "
+                   "and backup",
+                   row->name);
+}
+
 static int take_row(struct hook_set *set, const struct settings_row *row, struct err *e)
 {
     static const char *const keys[] = {"pre", "gate", "post"};
@@ -37,6 +60,8 @@ static int take_row(struct hook_set *set, const struct settings_row *row, struct
         text_closest_try(&near, keys[i]);
         if (strcmp(keys[i], row->key) != 0)
             continue;
+        if (i == 1 && strcmp(row->name, "backup") == 0)
+            return err_set(e, ERR_CONFIG, "a backup has no gate; there are pre and post");
         if (hook_parse(&h, row->value, e) != 0)
             return -1;
         *to[i] = h.command.n == 0 ? NULL : row->value;
@@ -54,12 +79,15 @@ int hook_set_load(struct hook_set *set, const struct settings *s, const char *co
     for (size_t i = 0; i < s->rows.n; i++) {
         const struct settings_row *row = &s->rows.v[i];
 
-        if (row->key == NULL || strcmp(row->kind, "hook") != 0 || strcmp(row->name, command) != 0 ||
-            take_row(set, row, e) == 0)
+        if (strcmp(row->kind, "hook") != 0)
+            continue;
+        if (row->key == NULL ? check_name(row, e) == 0
+                             : strcmp(row->name, command) != 0 || take_row(set, row, e) == 0)
             continue;
         if (e->code == ERR_USAGE)
             e->code = ERR_CONFIG;
-        return err_context(e, "%s:%u: %s", s->config, row->line, row->key);
+        return err_context(e, "%s:%u%s%s", s->config, row->line, row->key == NULL ? "" : ": ",
+                           row->key == NULL ? "" : row->key);
     }
     return 0;
 }

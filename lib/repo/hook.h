@@ -23,12 +23,15 @@ int hook_parse(struct hook *h, const char *value, struct err *e)
     __attribute__((warn_unused_result));
 
 /*
- * A section [hook COMMAND]: what surrounds a command that changes what others work with.
+ * A section [hook COMMAND], COMMAND being undump, restore or backup: what surrounds a command that
+ * changes what others work with, or must find them at rest.
  *
  *     [hook undump]
  *     pre = docker compose stop app        before anything is changed; when it fails nothing is
  *     gate = timeout=20min migrate         before what was restored takes the place of the old
  *     post = docker compose start app      after all
+ *
+ * A backup has no gate: what it makes is checked before it can be seen, and takes nobody's place.
  */
 struct hook_set {
     const char *pre; /* texts of the settings, checked; NULL: none */
