@@ -111,8 +111,9 @@ static void target_abort(struct sink *s)
 static const struct sink_ops target_ops = {"file", target_write, target_finish, target_abort};
 
 static int open_target(struct target *t, const char *output, const struct dump_stream *s,
-                       struct err *e)
+                       const struct msg *m, struct err *e)
 {
+    char above[PLACE_MAX];
     struct publish_opts how = {.flags = PUBLISH_LOCKED_RENAME, .mode = 0600};
     struct stat st;
     const char *name;
@@ -139,6 +140,9 @@ static int open_target(struct target *t, const char *output, const struct dump_s
     }
     if (os_root_open(&t->root, t->dir, e) != 0)
         return err_set(e, ERR_IO, "directory \"%s\" does not exist", t->dir);
+    if (place_find_above(t->dir, ".git", above))
+        msg_warn(m, "\"%s\" lies in the working tree of git \"%s\": a commit would publish it",
+                 t->path, above);
     return publish_begin(&t->publish, &t->root, ".", name, &how, e);
 }
 
@@ -158,7 +162,7 @@ static int get(const struct settings *s, const struct options *o, const char *la
     t->publish = (struct publish)PUBLISH_INIT;
     if (dump_open(d, s, label, o->at, o->passphrase_file, e) == 0 &&
         dump_open_stream(d, o->stream, &stream, e) == 0 &&
-        open_target(t, o->output, &d->get.meta.streams.v[stream], e) == 0)
+        open_target(t, o->output, &d->get.meta.streams.v[stream], m, e) == 0)
         rc = dump_get_stream(&d->get, stream, &t->sink, e);
     if (rc == 0 && !t->is_stdout)
         msg_note(m, "%s/%s: %s is in \"%s\"", d->item.job, d->item.label,

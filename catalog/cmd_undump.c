@@ -72,6 +72,10 @@ static const struct opt options[] = {
      .offset = AT(passphrase_file),
      .help = "file whose first line is the passphrase of the secret key (default: asked at the "
              "terminal)"},
+    {.name = "accept_empty",
+     .kind = OPT_FLAG,
+     .offset = AT(accept_empty),
+     .help = "replace something by a dump that holds no row at all"},
     {.name = "yes",
      .kind = OPT_FLAG,
      .offset = AT(yes),
@@ -168,6 +172,32 @@ int undump_connect(struct undump *u, struct err *e)
 
 /* --- doing it --- */
 
+/* A dump that was taken of an emptied database must not take the place of one that is in use. */
+static int check_empty(const struct undump *u, struct err *e)
+{
+    const struct dump_meta *m = &u->dump.get.meta;
+    const struct undump_options *o = u->o;
+    bool known = false;
+
+    if (o->accept_empty || (!o->replace && !o->swap && o->schema == NULL))
+        return 0;
+    for (size_t i = 0; i < m->tables.n; i++) {
+        const struct dump_table *t = &m->tables.v[i];
+
+        if (t->stream != u->stream ||
+            (o->schema != NULL && strcmp(dump_text(m, t->schema), o->schema) != 0))
+            continue;
+        if (t->rows > 0) /* or not known */
+            return 0;
+        known = true;
+    }
+    if (!known)
+        return 0;
+    (void)err_set(e, ERR_REFUSED, "no table in the dump has a row");
+    return err_hint(e, "\"walden list\" shows the dumps and their rows. If it shall be empty, say "
+                       "--accept-empty.");
+}
+
 static int check_place(struct undump *u, struct err *e)
 {
     struct err why = {0};
@@ -178,6 +208,8 @@ static int check_place(struct undump *u, struct err *e)
         *e = why;
         return -1;
     }
+    if (check_empty(u, e) != 0)
+        return -1;
     if (u->o->schema != NULL)
         return there ? 0 : err_set(e, ERR_USAGE, "there is no database \"%s\"", u->final);
     if (!there)

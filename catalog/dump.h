@@ -89,6 +89,11 @@ void dump_run_free(struct dump_run *r);
 /* All of it, hooks included.  After 0 r->put holds what was stored. */
 int dump_run(struct dump_run *r, struct err *e) __attribute__((warn_unused_result));
 
+/* What can be known beforehand: that the disk has no room for another one (ERR_REFUSED), that the
+ * compression is dear. */
+int dump_room(struct dump_run *r, struct err *e) __attribute__((warn_unused_result));
+void dump_warn_compression(const struct dump_run *r);
+
 /* Is this dump believable beside the last one (dump_guard.c)?  Warnings are printed. */
 int dump_guard(struct dump_run *r, struct err *e) __attribute__((warn_unused_result));
 

@@ -303,6 +303,9 @@ static int begin(struct dump_run *r, struct err *e)
     bool compress = r->settings->compression == SETTINGS_LZ4 && r->job.compress[0] == '\0';
 
     find_prior(r);
+    if (dump_room(r, e) != 0)
+        return -1;
+    dump_warn_compression(r);
     r->putting = true;
     if (dump_put_begin(&r->put, &r->repo, r->job.name, &r->list, compress, e) != 0)
         return -1;

@@ -27,6 +27,7 @@ struct undump_options {
     bool globals;
     bool no_owner;
     bool keep_failed;
+    bool accept_empty;
     bool yes;
     bool json;
 };

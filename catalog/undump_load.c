@@ -2,32 +2,56 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/parse.h"
+#include "base/text.h"
 #include "os/file.h"
 #include "os/host.h"
 #include "os/publish.h"
 #include "os/root.h"
 #include "os/time.h"
+#include "os/tty.h"
 #include "undump.h"
 
 /* --- feeding a program --- */
 
-enum { FEED_BEGIN = 4096 };
+enum { FEED_BEGIN = 4096, SHOW_US = 200 * 1000, PATIENCE_US = 2 * 1000 * 1000 };
 
 struct feeder {
     struct sink sink;
     struct pgtool_run *to;
+    uint64_t fed; /* bytes, */
+    uint64_t all; /* of so many; 0: nobody watches */
+    int64_t began;
+    int64_t shown;
     bool refused; /* it does not read any more */
     bool old;     /* plain SQL for a server that lacks a setting which the dump makes */
     size_t held;  /* its beginning, until it can be looked at */
     uint8_t begin[FEED_BEGIN];
 };
 
+static void show_progress(struct feeder *f, size_t len)
+{
+    int64_t now = os_mono_us();
+    char left[TEXT_SIZE_MAX];
+
+    f->fed += len;
+    if (f->all == 0 || now < f->shown + SHOW_US || now < f->began + PATIENCE_US)
+        return;
+    f->shown = now;
+    text_duration(left, (uint64_t)((now - f->began) / USEC_PER_SEC) * (f->all - f->fed) /
+                            (f->fed + 1) * (uint64_t)USEC_PER_SEC);
+    fprintf(stderr, "\r\033[Kwalden undump: %u %% is read, about %s left",
+            (unsigned)(f->fed * 100 / f->all), left);
+}
+
 static int feed(struct feeder *f, const uint8_t *bytes, size_t len, struct err *e)
 {
     int rc = pgtool_write(f->to, bytes, len, e);
 
+    if (rc == 0)
+        show_progress(f, len);
     if (rc <= 0)
         return rc;
     f->refused = true;
@@ -99,14 +123,20 @@ static const struct sink_ops feeder_ops = {"program", feeder_write, feeder_finis
 
 int undump_feed(struct undump *u, struct pgtool_run *to, struct err *e)
 {
-    struct feeder f = {.to = to};
+    struct feeder f = {.to = to, .began = os_mono_us()};
     struct err why = {0};
+    int rc;
 
     f.old = u->dump.get.meta.streams.v[u->stream].format == DUMPFILE_PLAIN &&
             sqlrun_version(u->sql) < 170000;
 
+    if (os_tty_is(STDERR_FILENO) && !u->o->json)
+        f.all = u->dump.get.meta.streams.v[u->stream].size;
     sink_init(&f.sink, &feeder_ops, PHASE_DELIVER);
-    if (dump_get_stream(&u->dump.get, u->stream, &f.sink, &why) == 0)
+    rc = dump_get_stream(&u->dump.get, u->stream, &f.sink, &why);
+    if (f.shown > 0)
+        fprintf(stderr, "\r\033[K");
+    if (rc == 0)
         return 0;
     if (f.refused)
         return 0; /* its own words tell why */

@@ -25,7 +25,9 @@ run walden init --repo "$SCRATCH/small/repo" --config "$(w_conf srv)" --pgdata "
 ok 'control: the first dump has room' d_walden srv srv dump -d shop
 label=$(d_walden srv srv list --json | jq -r '.dumps[-1].label')
 head -c 1300000 /dev/urandom >"$SCRATCH/small/ballast"
-exits 1 'a dump that fills the disk fails' d_walden srv srv dump -d shop
+exits 4 'a disk with less room than the last dump took' d_walden srv srv dump -d shop
+like "$ERR" 'has .* left, and dump .* took' 'is known beforehand'
+exits 1 'a dump that fills the disk fails' d_walden srv srv dump -d shop --accept
 like "$ERR" 'No space left on device' 'and says why'
 is "$(d_walden srv srv list --json | jq -r '.dumps | map(.label) | join(",")')" "$label" 'the last good one is listed alone'
 ok 'and verifies' d_walden srv srv verify
