@@ -56,7 +56,10 @@ int os_root_given(const struct os_root *root, int fd, const char *name, struct e
         return 0;
     if (os_stat_fd(fd, &st, name, err) != 0)
         return -1;
-    return st.st_uid == 0 ? os_chown(fd, root->uid, root->gid, name, err) : 0;
+    /* A second name of a file of root's, put here, must not be a way to get it. */
+    if (st.st_uid != 0 || (S_ISREG(st.st_mode) && st.st_nlink > 1))
+        return 0;
+    return os_chown(fd, root->uid, root->gid, name, err);
 }
 
 int os_root_open_at(struct os_root *root, struct os_root *above, const char *rel, const char *path,

@@ -210,6 +210,78 @@ static void test_roots(void)
     os_root_close(&inner);
 }
 
+/* --- root in somebody's directory: every file is root's, the directory is theirs --- */
+
+enum { THEIRS = 4711 };
+
+static ino_t base_inode;
+static int gifts;
+static uid_t given_to;
+
+static uid_t f_geteuid(void)
+{
+    return 0;
+}
+
+static int f_fstat(int fd, struct stat *st)
+{
+    int rc = os_sys_real.fstat(fd, st);
+
+    st->st_uid = st->st_ino == base_inode ? THEIRS : 0;
+    return rc;
+}
+
+static int f_fchown(int fd, uid_t uid, gid_t gid)
+{
+    (void)fd;
+    (void)gid;
+    gifts++;
+    given_to = uid;
+    return 0;
+}
+
+static int create(struct os_root *at, const char *rel, struct err *err)
+{
+    int fd = -1;
+    int rc = os_root_at(at, rel, O_RDWR | O_CREAT, 0600, &fd, err);
+
+    os_drop(&fd);
+    return rc;
+}
+
+static void test_giving(void)
+{
+    struct os_root theirs = OS_ROOT_INIT;
+    struct err err = {0};
+    struct stat st;
+    char from[128];
+    char to[128];
+    int fd = -1;
+
+    (void)stat(base, &st);
+    base_inode = st.st_ino;
+    table = os_sys_real;
+    table.geteuid = f_geteuid;
+    table.fstat = f_fstat;
+    table.fchown = f_fchown;
+    os_sys = &table;
+    OK(os_root_open(&theirs, base, &err) == 0 && create(&theirs, "d/before", &err) == 0 &&
+           gifts == 0,
+       "what root makes stays root's");
+    OK(os_root_give(&theirs, &err) == 0 && create(&theirs, "d/after", &err) == 0 && gifts == 1 &&
+           given_to == THEIRS,
+       "unless it is to be given");
+    OK(os_root_mkdirs(&theirs, "d/new", 0700, &fd, &err) == 0 && gifts == 2,
+       "and so is a directory");
+    os_drop(&fd);
+    (void)snprintf(from, sizeof from, "%s/d/before", base);
+    (void)snprintf(to, sizeof to, "%s/d/planted", base);
+    OK(link(from, to) == 0 && create(&theirs, "d/planted", &err) == 0 && gifts == 2,
+       "but never a file of root's that has two names");
+    os_sys = &os_sys_real;
+    os_root_close(&theirs);
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -240,6 +312,7 @@ int main(void)
     else
         test_fallbacks();
     test_roots();
+    test_giving();
     for (const char *const *name = (const char *const[]){"d", "out", "inner", NULL}; *name != NULL;
          name++)
         (void)os_tree_remove(&root, *name, &err);
