@@ -552,8 +552,8 @@ static bool same_place(const struct unpack_spaces *all, size_t i)
     return false;
 }
 
-/* What the WAL on the way would make: a server replays CREATE TABLESPACE by emptying the place. */
-static int check_replayed(struct restore *r, struct err *e)
+/* A server replays CREATE TABLESPACE by emptying the place. */
+static int check_made(const struct restore *r, const struct plan *way, struct err *e)
 {
     const struct plan_spaces *made = &r->inventory.in.spaces;
 
@@ -562,8 +562,7 @@ static int check_replayed(struct restore *r, struct err *e)
         struct stat st;
         int rc;
 
-        if (s->path[0] != '/' ||
-            !plan_replays(&r->plan, &r->inventory.in, s->tli, s->segno, s->lsn))
+        if (s->path[0] != '/' || !plan_replays(way, &r->inventory.in, s->tli, s->segno, s->lsn))
             continue;
         rc = os_stat(s->path, &st, e);
         if (rc < 0)
@@ -577,9 +576,29 @@ static int check_replayed(struct restore *r, struct err *e)
         return err_hint(e, "Restore on another machine, or to a moment before it, or with a backup "
                            "taken after it and --tablespace-mapping.");
     }
-    if (r->plan.lost_names)
+    if (way->lost_names)
         msg_warn(r->m, "a summary on the way is incomplete: a CREATE TABLESPACE may be in it");
     return 0;
+}
+
+/* What the WAL on the way would make.  A standby goes on from the moment that was planned, as far
+ * as the archive goes. */
+static int check_replayed(struct restore *r, struct err *e)
+{
+    struct plan_target on = r->target;
+    struct plan way;
+    int rc;
+
+    if (!r->o->standby)
+        return check_made(r, &r->plan, e);
+    plan_init(&way);
+    on.kind = PLAN_LATEST;
+    on.backup = restore_backup(r)->label;
+    rc = inventory_plan(&r->inventory, &r->repo, &on, &way, &r->scratch, e);
+    if (rc == 0)
+        rc = check_made(r, way.verdict == PLAN_YES ? &way : &r->plan, e);
+    plan_fini(&way);
+    return rc;
 }
 
 /* --- room --- */

@@ -43,6 +43,28 @@ is "$(readlink "$SCRATCH"/copy/pg_tblspc/*)" "$SCRATCH/own" 'its link leads to i
 ok 'the original itself, in place' restore -D "$(pg_data main)" --pgdata "$(pg_data main)"
 ok 'it is whole' "$(pg_prog pg_verifybackup)" -n "$(pg_data main)"
 
+# ---- a standby beside the original, whose next tablespace would be emptied ----
+
+pg_init next "$major" --wal-segsize=1 || bail initdb
+w_init next "$(pg_data next)" || bail 'no repository'
+pg_archive next "$(w_archive_command next)"
+pg_start next || bail 'no server'
+pg_env next walden-basebackup --config "$(w_conf next)" --fast >/dev/null 2>"$SCRATCH/.err" ||
+    bail "no backup: $(cat "$SCRATCH/.err")"
+mkdir "$SCRATCH/more"
+pg_sql next "create tablespace more location '$SCRATCH/more'"
+pg_sql next 'create table m tablespace more as select 1 i'
+pg_switch next >/dev/null
+standby() { walden restore --config "$(w_conf next)" --standby -D "$SCRATCH/standby"; }
+exits 4 'a standby that would replay CREATE TABLESPACE' standby
+like "$ERR" "CREATE TABLESPACE at \"$SCRATCH/more\"" 'it says why'
+nok 'nothing is made' test -e "$SCRATCH/standby"
+pg_sql next 'drop table m'
+pg_sql next 'drop tablespace more'
+rmdir "$SCRATCH/more"
+ok 'where the place is not there it may' standby
+pg_stop next
+
 # ---- half-done, and the backup is gone ----
 
 mkdir "$SCRATCH/half"
