@@ -406,10 +406,14 @@ static int with_options(const struct msg *m, struct settings *s, struct restore_
     if (r == NULL)
         return -1;
     status = go(r, e);
-    if (status < 0 && o->json && r->has_inventory && !r->printed) {
+    if (status < 0 && o->json && r->has_inventory) {
         struct err quiet = {0};
 
-        (void)!restore_json(r, e, &quiet); /* the error itself is said in any case */
+        /* One object on standard output, not a second one for the error. */
+        if (r->printed || restore_json(r, e, &quiet) == 0) {
+            msg_error(m, e);
+            status = command_status(e);
+        }
     }
     restore_free(r);
     return status;

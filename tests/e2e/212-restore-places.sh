@@ -49,6 +49,10 @@ files=$(find "$SCRATCH/two" | sort)
 # shellcheck disable=SC2046 # words
 exits 4 'the same command beside it' restore -D "$SCRATCH/two" $(map "$SCRATCH/two.space")
 like "$ERR" 'error: another restore is at work in' 'it says why'
+# shellcheck disable=SC2046 # words
+exits 4 'the same for a script' restore -D "$SCRATCH/two" $(map "$SCRATCH/two.space") --json
+printf '%s\n' "$OUT" >"$SCRATCH/json"
+ok 'what it prints is one object' "$ROOT/tests/tools/json-schema" "$ROOT/catalog/schema/restore.json" "$SCRATCH/json"
 is "$(find "$SCRATCH/two" | sort)" "$files" 'nothing was touched'
 kill -CONT $pid
 wait $pid
