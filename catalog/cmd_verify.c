@@ -31,7 +31,10 @@ static int take_sample(void *base, const struct opt *opt, const char *text, stru
     (void)opt;
     if (strncmp(text, "1/", 2) == 0)
         text += 2;
-    return parse_u32(text, 1, VERIFIED_PARTS_MAX, parts, e);
+    if (parse_u32(text, 1, VERIFIED_PARTS_MAX, parts, e) == 0)
+        return 0;
+    return err_hint(e, "Write the part as 1/N, with N at most %d: 1/7 is a seventh.",
+                    VERIFIED_PARTS_MAX);
 }
 
 static const struct opt options[] = {

@@ -79,6 +79,12 @@ static int choose_dump(struct drill_run *d, const struct choosing *c, const char
 {
     const struct dump_item *found = dump_list_find(&c->dumps, text, INT64_MAX, e);
 
+    if (found == NULL && e->code == ERR_USAGE) {
+        err_clear(e);
+        (void)err_set(e, ERR_USAGE, "there is no base backup and no dump \"%.100s\"", text);
+        return err_hint(
+            e, "\"walden list\" shows the labels; the name of a job means its newest dump.");
+    }
     if (found == NULL)
         return -1;
     d->record.kind = DRILL_DUMP;

@@ -577,6 +577,20 @@ static void tell_later(const struct finder *f, const struct restore *r,
                  later == 1 ? "it" : "them");
 }
 
+/* None of them has the name: is it a name at all? */
+static int tell_guess(const struct finder *f, struct err *e)
+{
+    struct buf b;
+    int rc;
+
+    buf_init(&b, COMMAND_MAX);
+    rc = finder_guess(f, &b, e);
+    if (rc == 0 && b.len > 0)
+        (void)fprintf(stderr, "%s", buf_text(&b));
+    buf_fini(&b);
+    return rc;
+}
+
 int finder_pick(struct finder *f, struct restore *r, const struct find_candidate **out,
                 struct err *e)
 {
@@ -595,7 +609,7 @@ int finder_pick(struct finder *f, struct restore *r, const struct find_candidate
         *out = one;
         return 0;
     }
-    if (list_them(f, r, e) != 0)
+    if (list_them(f, r, e) != 0 || (certain == 0 && tell_guess(f, e) != 0))
         return -1;
     if (certain == 0)
         (void)err_set(e, ERR_REFUSED, "it is not sure which of these is \"%s\"",

@@ -344,10 +344,18 @@ static int choose_lineage(struct repo *r, const struct settings *s, uint64_t *sy
     *system_id = only.system_id;
     if (only.count == 1)
         return 0;
+    if (only.count == 0) {
+        (void)err_set(e, ERR_REFUSED, "repository \"%s\" has nothing of a cluster \"%s\"", s->repo,
+                      s->cluster);
+        return err_hint(e,
+                        "\"walden list\" shows what is there, --cluster chooses; \"walden init\" "
+                        "binds a server to it.");
+    }
     (void)err_set(e, ERR_REFUSED,
                   "cannot tell which of %u system identifiers of cluster \"%s\" is meant",
                   only.count, s->cluster);
-    return err_hint(e, "Give --system-id, or run in the data directory.");
+    return err_hint(e,
+                    "Give --system-id (\"walden list\" shows them), or run in the data directory.");
 }
 
 int repo_open(struct repo *r, const struct settings *s, unsigned use, struct err *e)
