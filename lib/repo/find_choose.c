@@ -200,13 +200,21 @@ static int lead_in(const struct choice *c, size_t i, struct err *e)
     return 0;
 }
 
+/* What lead_out has done for a later segment of the same timeline. */
+struct filled {
+    const struct plan_backup *map;
+    tli_t tli;
+    size_t down_to;
+};
+
 /* The next map behind segment i names what none before it knows; the files of relations are
  * followed up to it. */
-static void lead_out(const struct choice *c, size_t i)
+static void lead_out(const struct choice *c, size_t i, struct filled *done)
 {
     const struct plan_segment *s = &c->v->in.segments.v[i];
     lsn_t end = start_of(c, i) + c->v->in.segsize;
     const struct plan_backup *found = NULL;
+    size_t at = done->down_to;
 
     for (size_t k = 0; k < c->v->in.backups.n; k++) {
         const struct plan_backup *b = &c->v->in.backups.v[k];
@@ -217,11 +225,16 @@ static void lead_out(const struct choice *c, size_t i)
     }
     if (found == NULL)
         return;
-    s = plan_segment(&c->v->in, found->stop_tli,
-                     walname_segno_before(found->stop, c->v->in.segsize));
-    for (i = s == NULL ? c->v->in.segments.n : (size_t)(s - c->v->in.segments.v);
-         i < c->v->in.segments.n && !c->want[i]; i = inventory_before(c->v, i))
-        c->want[i] = true;
+    if (found != done->map || s->tli != done->tli) {
+        const struct plan_segment *last = plan_segment(
+            &c->v->in, found->stop_tli, walname_segno_before(found->stop, c->v->in.segsize));
+
+        at = last == NULL ? c->v->in.segments.n : (size_t)(last - c->v->in.segments.v);
+    }
+    for (; at < c->v->in.segments.n && at != i; at = inventory_before(c->v, at))
+        c->want[at] = true;
+    if (at == i)
+        *done = (struct filled){found, s->tli, i};
 }
 
 int find_choose(bool *want, const struct find_bounds *b, struct inventory *v, struct repo *r,
@@ -231,6 +244,7 @@ int find_choose(bool *want, const struct find_bounds *b, struct inventory *v, st
                                        b->until == COVERAGE_NO_TIME ? INT64_MAX : b->until, b->xid};
     const struct choice c = {want, &bounds, v, r, scratch};
     const struct plan_segments *all = &v->in.segments;
+    struct filled done = {.map = NULL};
     size_t end;
 
     for (size_t first = 0; first < all->n; first = end) {
@@ -246,7 +260,7 @@ int find_choose(bool *want, const struct find_bounds *b, struct inventory *v, st
     /* Away from those that are still to be looked at, both times. */
     for (size_t i = all->n; i > 0; i--)
         if (want[i - 1] && (i == all->n || !want[i] || all->v[i].tli != all->v[i - 1].tli))
-            lead_out(&c, i - 1);
+            lead_out(&c, i - 1, &done);
     for (size_t i = 0; i < all->n; i++)
         if (want[i] && (i == 0 || !want[i - 1] || all->v[i - 1].tli != all->v[i].tli) &&
             lead_in(&c, i, e) != 0)
