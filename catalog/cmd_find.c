@@ -126,33 +126,20 @@ static size_t limit_of(const struct find_run *f)
     return f->o->limit != 0 ? (size_t)f->o->limit : (size_t)LIMIT; /* at most FIND_MAX */
 }
 
-static int take_options(struct find_run *f, const char *table, struct err *e)
+/* All that may be meant where nothing is named; else what was named. */
+static void take_kinds(struct find_run *f)
 {
     const struct find_options *o = f->o;
     struct find_filter *filter = &f->finder.filter;
     unsigned kinds = 0;
 
-    if (table != NULL && find_table_parse(&filter->table, table, e) != 0)
-        return err_context(e, "\"%s\"", table);
-    if (take_time("since", o->since, MOMENT_DAY_BEGINS, &f->since, e) != 0 ||
-        take_time("until", o->until, MOMENT_DAY_ENDS, &f->until, e) != 0 ||
-        take_time("near", o->near, MOMENT_NO_DAY, &f->near, e) != 0)
-        return -1;
-    if (o->xid != NULL && parse_u32(o->xid, 3, UINT32_MAX, &f->xid, e) != 0)
-        return err_context(e, "--xid");
+    filter->rows = o->rows != 0 ? o->rows : (uint64_t)FIND_ROWS_MIN;
     if (o->drop)
         kinds |= 1U << FIND_DROP | 1U << FIND_DROP_DATABASE;
     kinds |= o->truncate ? 1U << FIND_TRUNCATE : 0;
     kinds |= o->deletes ? 1U << FIND_DELETE : 0;
     kinds |= o->rewrites ? 1U << FIND_REWRITE : 0;
     kinds |= o->points ? 1U << FIND_RESTORE_POINT : 0;
-    take_bounds(f);
-    filter->rows = o->rows != 0 ? o->rows : (uint64_t)FIND_ROWS_MIN;
-    filter->database = o->database;
-    filter->doubtful = table != NULL || o->drop;
-    f->narrowed = table != NULL || o->xid != NULL || o->near != NULL;
-    if (f->since != COVERAGE_NO_TIME && f->until != COVERAGE_NO_TIME && f->since > f->until)
-        return err_set(e, ERR_USAGE, "--since is later than --until");
     if (kinds == 0) {
         kinds = (1U << FIND_KINDS) - 1;
         if (!f->narrowed) { /* of late: what is worth a look without being asked for */
@@ -161,6 +148,37 @@ static int take_options(struct find_run *f, const char *table, struct err *e)
         }
     }
     filter->kinds = kinds;
+}
+
+static int take_times(struct find_run *f, struct err *e)
+{
+    const struct find_options *o = f->o;
+
+    if (take_time("since", o->since, MOMENT_DAY_BEGINS, &f->since, e) != 0 ||
+        take_time("until", o->until, MOMENT_DAY_ENDS, &f->until, e) != 0 ||
+        take_time("near", o->near, MOMENT_NO_DAY, &f->near, e) != 0)
+        return -1;
+    if (f->since != COVERAGE_NO_TIME && f->until != COVERAGE_NO_TIME && f->since > f->until)
+        return err_set(e, ERR_USAGE, "--since is later than --until");
+    return 0;
+}
+
+static int take_options(struct find_run *f, const char *table, struct err *e)
+{
+    const struct find_options *o = f->o;
+    struct find_filter *filter = &f->finder.filter;
+
+    if (table != NULL && find_table_parse(&filter->table, table, e) != 0)
+        return err_context(e, "\"%s\"", table);
+    if (take_times(f, e) != 0)
+        return -1;
+    if (o->xid != NULL && parse_u32(o->xid, 3, UINT32_MAX, &f->xid, e) != 0)
+        return err_context(e, "--xid");
+    take_bounds(f);
+    filter->database = o->database;
+    filter->doubtful = table != NULL || o->drop;
+    f->narrowed = table != NULL || o->xid != NULL || o->near != NULL;
+    take_kinds(f);
     /* Those next to a moment are chosen when all around it are known. */
     if (f->near == COVERAGE_NO_TIME)
         f->finder.most = limit_of(f);

@@ -67,8 +67,7 @@ int dump_open(struct dump_open *d, const struct settings *s, const char *text, c
     struct dump_list list;
     int rc = -1;
 
-    if (at != NULL &&
-        moment_parse(at, MOMENT_DAY_ENDS, os_real_us(), &moment, &assumed, e) != 0)
+    if (at != NULL && moment_parse(at, MOMENT_DAY_ENDS, os_real_us(), &moment, &assumed, e) != 0)
         return err_context(e, "--at");
     dump_list_init(&list, DUMP_LIST_MAX);
     if (open_repo(d, s, pass_file, e) == 0 &&
