@@ -227,7 +227,7 @@ static int look_at(struct survey *s, const struct settings *settings, struct win
         x->l = &s->lineages.v[i];
         windows_init(&x->w);
         if (survey_inventory(s, settings, x->l, &x->v, e) != 0 ||
-            windows_make(&x->w, &x->v.in, e) != 0)
+            windows_make(&x->w, &x->v.in, e) != 0 || survey_verified(s, x->l, e) != 0)
             return -1;
         window_ask(x, settings->dsn, mine->offline);
     }

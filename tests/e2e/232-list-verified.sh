@@ -1,6 +1,6 @@
 #!/bin/bash
-# Goal: what `walden verify` found stands beside what is listed: `list` says of each backup when it was read
-# and how deep, and is 1 while something is known to be damaged, though a look at headers shows nothing;
+# Goal: what `walden verify` found stands beside what is shown: `list` says of each backup when it was read
+# and how deep, and it and `window` are 1 while something is known to be damaged, though a look at headers shows nothing;
 # what was mended and read again is forgotten.
 # timeout: 300
 # shellcheck source=tests/lib.sh
@@ -42,7 +42,9 @@ cp -a "$pack" "$SCRATCH/pack"
 flip_byte "$segment" 20000
 ok 'a byte of WAL is another: headers do not show it' walden list "${c[@]}"
 exits 1 'verify finds it' walden verify "${c[@]}"
-exits 1 'and then list knows' walden list "${c[@]}"
+exits 1 'and then window knows' walden window --offline "${c[@]}"
+like "$OUT" 'DAMAGED WAL of timeline 1' 'that what it shows may not be had'
+exits 1 'and list' walden list "${c[@]}"
 like "$OUT" 'DAMAGED WAL of timeline 1' 'by the timeline'
 is "$(known)" 'records sound' 'the backup is not meant'
 cp -a "$SCRATCH/segment" "$segment"
@@ -52,9 +54,12 @@ exits 1 'list knows of the backup' walden list "${c[@]}"
 like "$OUT" 'verified FOUND DAMAGED' 'and says so beside it'
 unlike "$OUT" 'DAMAGED WAL' 'the WAL was mended'
 is "$(known)" 'records damaged' 'and in JSON'
+exits 1 'so does window' walden window --offline "${c[@]}"
+like "$OUT" 'DAMAGED backup/' 'and names it'
 cp -a "$SCRATCH/pack" "$pack"
 exits 1 'mended, but nobody looked' walden list "${c[@]}"
 ok 'verify finds all sound' walden verify "${c[@]}"
 ok 'and so does list' walden list "${c[@]}"
+ok 'and window' walden window --offline "${c[@]}"
 is "$(known)" 'records sound' 'and in JSON'
 done_testing
