@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "os/time.h"
 
-enum { LONGEST = 64, DATE = 10 };
+enum { LONGEST = 64, DATE = 10, DATED = DATE + 1 + LONGEST };
 
 static const int64_t DAY = INT64_C(86400) * USEC_PER_SEC;
 
@@ -51,7 +51,7 @@ static int as_local(int64_t us, int64_t *out, struct err *e)
     return 0;
 }
 
-/* --- words --- */
+/* --- a day --- */
 
 /* The date that local clocks show. */
 static void local_date(int64_t us, char out[DATE + 1])
@@ -61,6 +61,44 @@ static void local_date(int64_t us, char out[DATE + 1])
     text_time(text, us + os_local_offset(us) * USEC_PER_SEC, 0);
     (void)snprintf(out, DATE + 1, "%.10s", text);
 }
+
+/*
+ * The first or the last moment at which local clocks show the date of noon: in some zones clocks
+ * are changed at midnight, so that 00:00 is not there or comes twice.
+ */
+static int64_t edge_of_day(int64_t noon, enum moment_day day)
+{
+    char want[DATE + 1];
+    char shown[DATE + 1];
+    int64_t in = noon / USEC_PER_SEC;
+    int64_t out = in + (day == MOMENT_DAY_BEGINS ? -1 : 1) * (DAY / USEC_PER_SEC);
+
+    local_date(noon, want);
+    while (in - out > 1 || out - in > 1) {
+        int64_t middle = out + (in - out) / 2;
+
+        local_date(middle * USEC_PER_SEC, shown);
+        if (strcmp(shown, want) == 0)
+            in = middle;
+        else
+            out = middle;
+    }
+    return in * USEC_PER_SEC + (day == MOMENT_DAY_BEGINS ? 0 : USEC_PER_SEC - 1);
+}
+
+static int take_day(const char *date, enum moment_day day, int64_t *us, struct err *e)
+{
+    char noon[LONGEST];
+    bool zoned;
+
+    (void)snprintf(noon, sizeof noon, "%.10s 12:00", date);
+    if (parse_time(noon, us, &zoned, e) != 0 || as_local(*us, us, e) != 0)
+        return -1;
+    *us = edge_of_day(*us, day);
+    return 0;
+}
+
+/* --- words --- */
 
 /* Is it this word, or its plural? */
 static bool is_unit(const char *word, const char *s, size_t n)
@@ -98,7 +136,7 @@ static int64_t ago(const char *text)
 }
 
 /* Puts a date in the place of "today" and "yesterday", or in front of a time alone. */
-static const char *with_date(const char *text, int64_t now, char out[LONGEST])
+static const char *with_date(const char *text, int64_t now, char out[DATED])
 {
     static const struct {
         const char *word;
@@ -125,12 +163,12 @@ static const char *with_date(const char *text, int64_t now, char out[LONGEST])
                 (void)snprintf(date, sizeof date, "%.10s", noon);
             }
         }
-        (void)snprintf(out, LONGEST, "%s%.50s", date, text + n);
+        (void)snprintf(out, DATED, "%s%s", date, text + n);
         return out;
     }
     if (strlen(text) >= 5 && text[2] == ':') {
         local_date(now, date);
-        (void)snprintf(out, LONGEST, "%s %.50s", date, text);
+        (void)snprintf(out, DATED, "%s %s", date, text);
         return out;
     }
     return text;
@@ -142,11 +180,42 @@ static int examples(struct err *e)
                        "\"2 hours ago\".");
 }
 
+/* A date that was left out or said in words is the host's: is it the same day in the zone given? */
+static int same_day(const char *text, const char *dated, int64_t us, int64_t now, struct err *e)
+{
+    static const int64_t MINUTE = 60 * USEC_PER_SEC;
+    struct err quiet = {0};
+    char minute[DATED];
+    char here[DATE + 1];
+    char there[TEXT_TIME_MAX];
+    int64_t shown = us;
+    bool zoned;
+
+    (void)snprintf(minute, sizeof minute, "%.16s", dated); /* 2026-11-20 14:02 */
+    if (parse_time(minute, &shown, &zoned, &quiet) != 0)
+        return 0; /* was read before, with its zone */
+    text_time(there, now + shown - us / MINUTE * MINUTE, 0);
+    local_date(now, here);
+    if (strncmp(there, here, DATE) == 0)
+        return 0;
+    (void)err_hint(e, "Write the date, too: it is %s here, and %.10s there.", here, there);
+    return err_set(e, ERR_USAGE, "\"%s\" is of one day here and of another in that zone", text);
+}
+
+/* "23:50" at 00:10 is yesterday's for whoever speaks of what happened. */
+static int is_over(const char *text, int64_t us, int64_t now, struct err *e)
+{
+    if (text[2] != ':' || us <= now)
+        return 0;
+    (void)err_hint(e, "Write \"yesterday %s\", \"today %s\" or the date.", text, text);
+    return err_set(e, ERR_USAGE, "\"%s\" is still to come today", text);
+}
+
 int moment_parse(const char *text, enum moment_day day, int64_t now, int64_t *us, bool *assumed,
                  struct err *e)
 {
-    char dated[LONGEST];
-    char whole[LONGEST];
+    char buffer[DATED];
+    const char *dated;
     int64_t past = ago(text);
     bool zoned = false;
 
@@ -159,16 +228,22 @@ int moment_parse(const char *text, enum moment_day day, int64_t now, int64_t *us
         (void)examples(e);
         return err_set(e, ERR_USAGE, "\"%.40s...\" is no moment", text);
     }
-    text = with_date(text, now, dated);
-    if (strlen(text) == DATE && day != MOMENT_NO_DAY) {
-        (void)snprintf(whole, sizeof whole, "%.10s %s", text,
-                       day == MOMENT_DAY_BEGINS ? "00:00" : "23:59:59.999999");
-        text = whole;
+    dated = with_date(text, now, buffer);
+    if (strlen(dated) == DATE && day != MOMENT_NO_DAY) {
+        *assumed = true;
+        if (take_day(dated, day, us, e) == 0)
+            return 0;
+        (void)(e->hint[0] == '\0' ? examples(e) : 0);
+        return -1;
     }
-    if (parse_time(text, us, &zoned, e) != 0) {
+    if (parse_time(dated, us, &zoned, e) != 0) {
         (void)examples(e);
         return -1;
     }
     *assumed = !zoned;
-    return zoned ? 0 : as_local(*us, us, e);
+    if (!zoned && as_local(*us, us, e) != 0)
+        return -1;
+    if (dated == text)
+        return 0;
+    return zoned && same_day(text, dated, *us, now, e) != 0 ? -1 : is_over(text, *us, now, e);
 }

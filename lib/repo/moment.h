@@ -3,9 +3,13 @@
  *
  *   2026-11-20 14:02:11+01   with a zone, as of parse_time
  *   2026-11-20 14:02         without: local time, and *assumed says so
- *   14:02                    today; also "today 14:02", "yesterday 14:02"
+ *   14:02                    today, where it is over; also "today 14:02", "yesterday 14:02"
  *   now, 90 s ago, 2 hours ago, 3 days ago
- *   2026-11-20, today, yesterday    the day alone, where that can be meant
+ *   2026-11-20, today, yesterday    the day alone, where that can be meant: its first or its last
+ *                            moment, also where clocks are changed at midnight
+ *
+ * What may be meant in two ways is refused: an hour that came twice, a time alone that is still to
+ * come, a time with a zone but no date where it is another day in that zone.
  */
 #ifndef REPO_MOMENT_H
 #define REPO_MOMENT_H

@@ -58,8 +58,8 @@ static void words(void)
     means(now, "2h ago", MOMENT_NO_DAY, "2026-11-19T22:30:00Z");
     means(now, "3 days ago", MOMENT_DAY_ENDS, "2026-11-17T00:30:00Z");
     means(now, "2 weeks ago", MOMENT_NO_DAY, "2026-11-06T00:30:00Z");
-    means(now, "14:02", MOMENT_NO_DAY, "2026-11-20T14:02:00Z");
-    means(now, "14:02:11.5+02", MOMENT_NO_DAY, "2026-11-20T12:02:11.500000Z");
+    means("2026-11-20 14:30Z", "14:02", MOMENT_NO_DAY, "2026-11-20T14:02:00Z");
+    means("2026-11-20 14:30Z", "14:02:11.5+02", MOMENT_NO_DAY, "2026-11-20T12:02:11.500000Z");
     means(now, "today 14:02", MOMENT_NO_DAY, "2026-11-20T14:02:00Z");
     means(now, "yesterday 14:02:11", MOMENT_NO_DAY, "2026-11-19T14:02:11Z");
     means("2026-03-01 10:00Z", "yesterday 1:00", MOMENT_NO_DAY, "refused");
@@ -87,6 +87,39 @@ static void zones(void)
     means("2026-10-25 22:30Z", "today 02:30", MOMENT_NO_DAY, "refused");
     means("2026-10-25 22:30Z", "yesterday", MOMENT_DAY_BEGINS, "2026-10-23T22:00:00Z");
     means("2026-10-25 22:30Z", "24 hours ago", MOMENT_NO_DAY, "2026-10-24T22:30:00Z");
+}
+
+/* What could be meant in two ways, and days whose ends are not where they are elsewhere. */
+static void twofold(void)
+{
+    zone("UTC0");
+    /* After midnight: yesterday's? */
+    means(now, "14:02", MOMENT_NO_DAY, "refused");
+    means(now, "00:31", MOMENT_DAY_ENDS, "refused");
+    means(now, "00:30", MOMENT_DAY_ENDS, "2026-11-20T00:30:00Z");
+    /* It is the 19th there; and the 21st. */
+    means(now, "00:10-05", MOMENT_NO_DAY, "refused");
+    means(now, "today 14:02 -05:00", MOMENT_NO_DAY, "refused");
+    means("2026-11-20 12:00Z", "00:30+13", MOMENT_NO_DAY, "refused");
+    means("2026-11-20 12:00Z", "yesterday 00:30+13", MOMENT_NO_DAY, "refused");
+    means("2026-11-20 12:00Z", "yesterday 00:30+11", MOMENT_NO_DAY, "2026-11-18T13:30:00Z");
+    means("2026-11-20 12:00Z", "2026-11-20 14:02-05", MOMENT_NO_DAY, "2026-11-20T19:02:00Z");
+    /* Never without the zone that it was written with. */
+    means(now, "yesterday 14:02:11.00000000000000000000000000000000000000+05", MOMENT_NO_DAY,
+          "refused");
+    /* Cairo's clocks are changed at midnight: to 01:00, and back to 23:00. */
+    zone("EET-2EEST,M4.5.5/0,M10.5.4/24");
+    means("2026-12-01 10:00Z", "2026-04-24", MOMENT_DAY_BEGINS, "2026-04-23T22:00:00Z");
+    means("2026-12-01 10:00Z", "2026-04-23", MOMENT_DAY_ENDS, "2026-04-23T21:59:59.999999Z");
+    means("2026-12-01 10:00Z", "2026-10-29", MOMENT_DAY_BEGINS, "2026-10-28T21:00:00Z");
+    means("2026-12-01 10:00Z", "2026-10-29", MOMENT_DAY_ENDS, "2026-10-29T21:59:59.999999Z");
+    means("2026-12-01 10:00Z", "2026-10-30", MOMENT_DAY_BEGINS, "2026-10-29T22:00:00Z");
+    means("2026-12-01 10:00Z", "2026-04-24 00:30", MOMENT_NO_DAY, "refused");
+    means("2026-12-01 10:00Z", "2026-10-29 23:30", MOMENT_NO_DAY, "refused");
+    /* On the Azores 00:00 to 01:00 comes twice. */
+    zone("<-01>1<+00>,M3.5.0/0,M10.5.0/1");
+    means("2026-12-01 10:00Z", "2026-10-25", MOMENT_DAY_BEGINS, "2026-10-25T00:00:00Z");
+    means("2026-12-01 10:00Z", "2026-10-24", MOMENT_DAY_ENDS, "2026-10-24T23:59:59.999999Z");
 }
 
 static void refused(void)
@@ -123,6 +156,7 @@ int main(void)
 {
     words();
     zones();
+    twofold();
     refused();
     return tap_done();
 }
