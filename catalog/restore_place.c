@@ -370,6 +370,17 @@ static int write_mark(struct restore *r, struct err *e)
     return 0;
 }
 
+/* The value of a line of the mark, without quotes; "": it has none. */
+static void of_mark(const char *text, const char *before, char out[64])
+{
+    const char *at = strstr(text, before);
+
+    out[0] = '\0';
+    if (at != NULL)
+        (void)snprintf(out, 64, "%.*s", (int)strcspn(at + strlen(before), "'\n"),
+                       at + strlen(before));
+}
+
 static int compare_mark(struct restore *r, struct err *e)
 {
     char path[PLACE_MAX];
@@ -385,11 +396,11 @@ static int compare_mark(struct restore *r, struct err *e)
         return rc < 0 ? -1 : err_set(e, ERR_IO, "\"%s\" is gone", path);
     same = len == r->mark.len && memcmp(text, r->mark.p, len) == 0;
     if (!same) {
-        char label[64] = "";
-        const char *at = strstr(text, "\nbackup ");
+        char label[64];
+        char time[64]; /* "2 hours ago" is another moment by now */
 
-        if (at != NULL)
-            (void)snprintf(label, sizeof label, "%.*s", (int)strcspn(at + 8, "\n"), at + 8);
+        of_mark(text, "\nbackup ", label);
+        of_mark(text, "\nrecovery_target_time = '", time);
         (void)err_set(e, ERR_REFUSED,
                       "\"%s\" holds a half-done restore of another plan (of backup %s)", r->dir,
                       label);
@@ -399,9 +410,10 @@ static int compare_mark(struct restore *r, struct err *e)
                               "file " RESTORE_MARK " names, or use others.");
         else
             (void)err_hint(e,
-                           "Give the same options again (and --backup %s) to complete it, or use "
-                           "another directory; the plan is in its file " RESTORE_MARK ".",
-                           label);
+                           "Give the same options again (and --backup %s%s%s%s) to complete it, or "
+                           "use another directory; the plan is in its file " RESTORE_MARK ".",
+                           label, time[0] != '\0' ? " --target-time '" : "", time,
+                           time[0] != '\0' ? "'" : "");
     }
     free(text);
     return same ? 0 : -1;
