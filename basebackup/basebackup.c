@@ -171,6 +171,7 @@ static int between_hooks(struct settings *s, const struct backup_options *mine, 
     int rc;
 
     if (hook_set_load(&hooks, s, "backup", e) != 0 ||
+        hook_set_may_run(&hooks, s, "backup", e) != 0 ||
         run_hook(hooks.pre, mine, result, NULL, e) != 0)
         return -1;
     rc = backup_run(s, mine, m, result, e);

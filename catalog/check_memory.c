@@ -118,7 +118,8 @@ void check_notify(const struct check *c, const char *text, const struct msg *m)
     (void)hook_fact(&facts, "CHECK_STATE_BEFORE",
                     c->before.known ? judge_word(c->before.state) : "");
     (void)hook_fact(&facts, "CHECK_CLUSTER", c->cluster);
-    if (words_split(&hook.command, c->settings->notify_command, WORDS_COMMAND, &why) != 0 ||
+    if (settings_may_run_key(c->settings, "notify_command", &why) != 0 ||
+        words_split(&hook.command, c->settings->notify_command, WORDS_COMMAND, &why) != 0 ||
         hook_run(&hook, "notify_command", &facts, text, &why) != 0) {
         (void)err_context(&why, "nobody may have been told");
         msg_warn_err(m, &why);

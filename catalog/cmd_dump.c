@@ -198,6 +198,8 @@ static int choose_job(struct dump_run *r, const struct options *o, const struct 
         set_flag(&r->job, "tables", buf_text(o->tables), e) != 0 ||
         set_flag(&r->job, "exclude", buf_text(o->exclude), e) != 0)
         return -1;
+    if (dump_job_may_run(&r->job, r->settings, true, o->runner != NULL, e) != 0)
+        return -1;
     if (c->dbname != NULL && names_database(c->dbname)) { /* whatever the section says */
         r->job.all = false;
         r->job.databases.n = 0;

@@ -102,6 +102,12 @@ static int load_jobs(struct run *r, struct err *e)
     return err_set(e, ERR_CONFIG, "the configuration has no section [run NAME]");
 }
 
+/* What the jobs do is done by us, and a command line of ours can do anything. */
+static int may_run(const struct run *r, struct err *e)
+{
+    return settings_may_run(r->settings, "what the sections [run ...] say", e);
+}
+
 static struct run *run_new(const struct msg *m, struct err *e)
 {
     struct run *r = calloc(1, sizeof *r);
@@ -219,7 +225,7 @@ static struct run *load_again(struct run *old, struct line *l)
     int status;
 
     if (r != NULL && parse(r, l, &status) == 0 && command_settings(r->settings, r->msg, &e) == 0 &&
-        load_jobs(r, &e) == 0 && run_memory_open(r, &e) == 0) {
+        load_jobs(r, &e) == 0 && may_run(r, &e) == 0 && run_memory_open(r, &e) == 0) {
         r->up_since = old->up_since;
         r->lock = old->lock;
         old->lock = -1;
@@ -259,6 +265,8 @@ static int run(struct run **r, struct line *l, int *status, struct err *e)
     *status = STATUS_OK;
     if (l->o.list || l->o.dry_run)
         return run_show(*r, l->o.json, e);
+    if (may_run(*r, e) != 0)
+        return -1;
     if (l->args.n > 0)
         return run_these(*r, &l->args, status, e);
     if (!l->o.once)

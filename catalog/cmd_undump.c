@@ -156,6 +156,8 @@ int undump_connect(struct undump *u, struct err *e)
         return -1;
     if (u->o->runner != NULL && dump_job_set(&u->job, "runner", u->o->runner, e) != 0)
         return err_context(e, "--runner");
+    if (dump_job_may_run(&u->job, u->settings, false, u->o->runner != NULL, e) != 0)
+        return -1;
     u->how.runner = &u->job.runner;
     u->how.connect = (struct pgconn_opts){
         .dsn = u->job.dsn != NULL || u->job.runner.n > 0 ? u->job.dsn : u->settings->dsn,
@@ -168,6 +170,15 @@ int undump_connect(struct undump *u, struct err *e)
     return sqlrun_open(&u->sql, &u->how,
                        c->dbname == NULL || strchr(c->dbname, '=') != NULL ? "postgres" : c->dbname,
                        e);
+}
+
+const struct place_owner *undump_psql_as(struct undump *u)
+{
+    const struct os_root *root = &u->dump.repo.store.root;
+
+    u->psql_as = (struct place_owner){
+        .change = root->give && u->job.runner.n == 0, .uid = root->uid, .gid = root->gid};
+    return &u->psql_as;
 }
 
 /* --- doing it --- */

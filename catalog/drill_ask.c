@@ -221,7 +221,7 @@ static int ask_command(struct drill_run *d, const struct drill_ask *a, struct er
         goto done;
     }
     make_environment(d, a, env);
-    rc = 0;
+    rc = d->owner.change ? 0 : settings_may_run(d->s, "the command of a section [drill ...]", e);
     for (size_t i = 0; rc == 0 && i < a->command.n; i++)
         rc = pgtool_arg(&args, a->command.v[i], e);
     args.env = env->v;

@@ -33,7 +33,8 @@ int restore_pre(struct restore *r, struct err *e)
         return -1;
     if (!r->o->become_primary || r->o->dry_run)
         return 0;
-    if (run(r, r->hooks.pre, "pre", NULL, e) != 0)
+    if (hook_set_may_run(&r->hooks, r->s, "restore", e) != 0 ||
+        run(r, r->hooks.pre, "pre", NULL, e) != 0)
         return -1;
     r->paused = true;
     return 0;

@@ -61,6 +61,7 @@ struct undump {
     char target[UNDUMP_NAME_MAX]; /* the database that is filled */
     char old[UNDUMP_NAME_MAX];    /* what the replaced one is called now; "" */
     char safety[DUMP_LABEL_MAX];  /* the dump that was taken before; "" */
+    struct place_owner psql_as;
     bool created;
     struct hook_set hooks; /* empty when nothing that others use is changed */
     bool paused;           /* the pre hook was run */
@@ -87,6 +88,10 @@ void undump_free(struct undump *u); /* accepts NULL */
 
 /* Connects to the server of the dump's job, or the one that the options name. */
 int undump_connect(struct undump *u, struct err *e) __attribute__((warn_unused_result));
+
+/* Who runs psql, which does what the dump says, "\\! COMMAND" as well: when we are root and the
+ * repository is another's, who owns it.  A runner says that itself. */
+const struct place_owner *undump_psql_as(struct undump *u);
 
 /* --- undump_check.c: before anything is changed --- */
 

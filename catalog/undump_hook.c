@@ -29,6 +29,7 @@ static int run(struct undump *u, const char *text, const char *when, const struc
 int undump_pre(struct undump *u, struct err *e)
 {
     if (hook_set_load(&u->hooks, u->settings, "undump", e) != 0 ||
+        hook_set_may_run(&u->hooks, u->settings, "undump", e) != 0 ||
         run(u, u->hooks.pre, "pre", NULL, e) != 0)
         return -1;
     u->paused = true;

@@ -263,8 +263,8 @@ static int end_restore(struct undump *u, struct err *e)
     return -1;
 }
 
-static int add_args(const struct undump *u, struct pgtool_args *a, bool custom,
-                    const char *conninfo, struct err *e)
+static int add_args(struct undump *u, struct pgtool_args *a, bool custom, const char *conninfo,
+                    struct err *e)
 {
     static const char *const psql[] = {
         "--no-psqlrc", "--quiet", "--single-transaction", "-v", "ON_ERROR_STOP=1", "-f", "-"};
@@ -273,6 +273,8 @@ static int add_args(const struct undump *u, struct pgtool_args *a, bool custom,
         pgtool_arg(a, "--no-password", e) != 0 || pgtool_arg(a, "-d", e) != 0 ||
         pgtool_arg(a, conninfo, e) != 0)
         return -1;
+    if (!custom)
+        a->as = undump_psql_as(u);
     for (size_t i = 0; !custom && i < sizeof psql / sizeof psql[0]; i++)
         if (pgtool_arg(a, psql[i], e) != 0)
             return -1;

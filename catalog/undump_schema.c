@@ -227,6 +227,7 @@ static int start_psql(struct undump *u, struct pgtool_args *a, const char *conni
             return -1;
     if (pgtool_arg(a, conninfo, e) != 0)
         return -1;
+    a->as = undump_psql_as(u);
     return pgtool_start(&u->psql, a, "psql", OS_PROC_PIPE, OS_PROC_NULL, e);
 }
 

@@ -197,6 +197,18 @@ int dump_job_load(struct dump_job *j, const struct settings *s, struct err *e)
     return found;
 }
 
+int dump_job_may_run(const struct dump_job *j, const struct settings *s, bool hooks,
+                     bool runner_given, struct err *e)
+{
+    char what[100];
+
+    (void)snprintf(what, sizeof what, "the command in [dump %.64s]", j->name);
+    if ((hooks && (j->pre.command.n > 0 || j->post.command.n > 0)) ||
+        (j->runner.n > 0 && !runner_given))
+        return settings_may_run(s, what, e);
+    return j->runner.n > 0 ? 0 : settings_may_run_key(s, "pg_bin", e);
+}
+
 const char *dump_job_name(const struct settings *s, size_t i)
 {
     for (size_t k = 0; k < s->rows.n; k++)

@@ -60,6 +60,11 @@ int dump_job_load(struct dump_job *j, const struct settings *s, struct err *e)
 int dump_job_set(struct dump_job *j, const char *key, const char *value, struct err *e)
     __attribute__((warn_unused_result));
 
+/* May what the configuration wants run be run by us (settings_may_run): the hooks, if they are; the
+ * runner, unless the command line gave it; the programs in pg_bin.  -1: ERR_REFUSED. */
+int dump_job_may_run(const struct dump_job *j, const struct settings *s, bool hooks,
+                     bool runner_given, struct err *e) __attribute__((warn_unused_result));
+
 /* The name of a section i = 0, 1 ...: NULL behind the last. */
 const char *dump_job_name(const struct settings *s, size_t i);
 

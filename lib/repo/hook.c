@@ -1,5 +1,6 @@
 #include "repo/hook.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -90,4 +91,15 @@ int hook_set_load(struct hook_set *set, const struct settings *s, const char *co
                            row->key == NULL ? "" : row->key);
     }
     return 0;
+}
+
+int hook_set_may_run(const struct hook_set *set, const struct settings *s, const char *command,
+                     struct err *e)
+{
+    char what[32];
+
+    if (set->pre == NULL && set->gate == NULL && set->post == NULL)
+        return 0;
+    (void)snprintf(what, sizeof what, "[hook %.16s]", command);
+    return settings_may_run(s, what, e);
 }

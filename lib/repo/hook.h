@@ -43,4 +43,8 @@ struct hook_set {
 int hook_set_load(struct hook_set *set, const struct settings *s, const char *command,
                   struct err *e) __attribute__((warn_unused_result));
 
+/* Before the first of them: may they be run by us (settings_may_run)?  -1: ERR_REFUSED. */
+int hook_set_may_run(const struct hook_set *set, const struct settings *s, const char *command,
+                     struct err *e) __attribute__((warn_unused_result));
+
 #endif

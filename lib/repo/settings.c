@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "os/file.h"
+#include "os/host.h"
 #include "repo/settings_value.h"
 
 #define FIELD(name) offsetof(struct settings, name)
@@ -528,6 +529,23 @@ static int take_entry(void *arg, const struct conf_entry *entry, struct err *e)
     return take_row(l, entry, e);
 }
 
+/* Its text, and whether root may do what it says: what was opened is what is looked at. */
+static int read_file(struct settings *s, char **text, size_t *len, struct err *e)
+{
+    struct stat st;
+    int fd = -1;
+    int rc = os_open(s->config, O_RDONLY, 0, &fd, e);
+
+    if (rc == 0)
+        rc = os_stat_fd(fd, &st, s->config, e);
+    if (rc == 0)
+        rc = os_read_small_fd(fd, CONF_FILE_MAX, text, len, s->config, e);
+    if (rc == 0)
+        s->foreign = os_uid() == 0 && (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0);
+    os_drop(&fd);
+    return rc;
+}
+
 static int load_file(struct settings *s, enum settings_reader reader, bool may_be_absent,
                      struct err *e)
 {
@@ -535,7 +553,7 @@ static int load_file(struct settings *s, enum settings_reader reader, bool may_b
     enum conf_flags flags = reader == SETTINGS_HOOK ? CONF_MAIN_ONLY : CONF_ALL;
     char *text = NULL;
     size_t len = 0;
-    int rc = os_read_small(s->config, CONF_FILE_MAX, &text, &len, e);
+    int rc = read_file(s, &text, &len, e);
 
     if (rc == OS_ABSENT && may_be_absent) {
         s->config = NULL;
@@ -589,6 +607,27 @@ int settings_need(const struct settings *s, const char *key, struct err *e)
                        ? "; \"walden init --repo DIR\" makes a repository and the file"
                        : "");
     return err_set(e, ERR_CONFIG, "the setting \"%s\" is missing", key);
+}
+
+int settings_may_run(const struct settings *s, const char *what, struct err *e)
+{
+    /* Not because of a user that we no longer are. */
+    if (!s->foreign || os_uid() != 0)
+        return 0;
+    (void)err_set(e, ERR_REFUSED, "%s would be run as root, and others than root can write \"%s\"",
+                  what, s->config);
+    return err_hint(e,
+                    "Run it as the file's owner (sudo -u postgres ...), or make the file root's: "
+                    "chown root %s; chmod go-w %s",
+                    s->config, s->config);
+}
+
+int settings_may_run_key(const struct settings *s, const char *key, struct err *e)
+{
+    size_t i = find_key(key);
+
+    return i < N_KEYS && s->origin[i].source == SETTINGS_FROM_FILE ? settings_may_run(s, key, e)
+                                                                   : 0;
 }
 
 uint64_t settings_deadline(const struct settings *s, uint64_t segment_size)

@@ -128,6 +128,7 @@ struct settings {
     const char *notify_command;
 
     struct settings_rows rows;      /* the sections, in order; empty for a hook */
+    bool foreign;                   /* we are root, and others can write the file */
     struct settings_texts warnings; /* to be printed by the program: unknown variables */
     struct settings_texts texts;    /* memory of the strings */
     struct settings_origin origin[SETTINGS_MAX];
@@ -146,6 +147,15 @@ void settings_fini(struct settings *s);
 /* Which settings a hook uses: for opt_program.shows.  It takes the others, too, since they may
  * stand in the environment that programs share. */
 enum { SETTINGS_ARCHIVE = OPT_FOR_A, SETTINGS_RESTORE = OPT_FOR_B };
+
+/* May a command that the file names be run by us?  Not by root when others can write the file: they
+ * would be root.  `what` is the line, as "pre in [hook undump]".  -1: ERR_REFUSED. */
+int settings_may_run(const struct settings *s, const char *what, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* The same of a setting of the main part, which counts only where the file has the say. */
+int settings_may_run_key(const struct settings *s, const char *key, struct err *e)
+    __attribute__((warn_unused_result));
 
 /* The option set of all settings and --config; s must outlive it. */
 struct opt_set settings_options(struct settings *s);
