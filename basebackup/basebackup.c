@@ -102,7 +102,8 @@ static const struct opt_program program = {
              "1    it failed; nothing of it is visible\n"
              "2    wrong command line or configuration\n"
              "3    repository or server unreachable\n"
-             "4    refused: another cluster or repository, or taken for dead by another program\n"
+             "4    refused: another cluster or repository, or taken for dead by another program;\n"
+             "     root, told by a file that others can write what to run (chown root it)\n"
              "130  interrupted\n",
     .args_min = 0,
     .args_max = 0,

@@ -115,7 +115,8 @@ static const struct opt_program program = {
              "1    it failed; nothing was stored, the last good dump is untouched\n"
              "2    wrong command line or configuration, or clients older than the server\n"
              "3    cannot tell: repository or server unreachable\n"
-             "4    refused for safety: the dump is empty or much smaller than the last one\n"
+             "4    refused for safety: the dump is empty or much smaller than the last one;\n"
+             "     root, told by a file that others can write what to run (chown root it)\n"
              "130  interrupted; nothing was stored\n",
     .args_max = 1,
 };

@@ -214,7 +214,8 @@ static const struct opt_program program = {
              "1    the target cannot be reached, something is damaged, or the job failed\n"
              "2    wrong command line or configuration\n"
              "3    cannot tell: the repository is not there\n"
-             "4    refused for safety: a directory that is not empty, a running server, no room\n"
+             "4    refused for safety: a directory that is not empty, a running server, no room;\n"
+             "     root, told by a file that others can write what to run (chown root it)\n"
              "130  interrupted; the same command completes it\n",
 };
 

@@ -57,7 +57,8 @@ static const struct opt_program program = {
              "1    --once, JOB: a job failed; the log says which\n"
              "2    wrong command line or configuration\n"
              "3    cannot tell: state_dir cannot be read\n"
-             "4    refused: another one waits for the clock already\n"
+             "4    refused: another one waits for the clock already;\n"
+             "     root, told by a file that others can write what to run (chown root it)\n"
              "130  ended by a signal; the job that ran was ended and will be done again\n",
     .args_max = OPT_ARGS_MAX,
 };
