@@ -7,6 +7,7 @@
 
 #include "base/parse.h"
 #include "object/secret.h"
+#include "os/signal.h"
 #include "os/time.h"
 #include "survey.h"
 #include "undump.h"
@@ -104,7 +105,8 @@ static const struct opt_program program = {
              "1    it failed, or rows differ; what was there before is untouched\n"
              "2    wrong command line or configuration, no such dump\n"
              "3    cannot tell: repository or server unreachable\n"
-             "4    refused for safety: not confirmed, the database exists, roles are missing\n"
+             "4    refused for safety: not confirmed, the database exists, roles are missing;\n"
+             "     root, told by a file that others can write what to run (chown root it)\n"
              "130  interrupted\n",
     .args_min = 1,
     .args_max = 1,
@@ -147,6 +149,26 @@ static int choose_names(struct undump *u, struct err *e)
     return 0;
 }
 
+static int open_session(const struct undump *u, struct sqlrun **s, struct err *e)
+{
+    const char *name = u->o->connection.dbname;
+
+    return sqlrun_open(s, &u->how, name == NULL || strchr(name, '=') != NULL ? "postgres" : name,
+                       e);
+}
+
+void undump_session_again(struct undump *u)
+{
+    struct err none = {0};
+    struct sqlrun *s = NULL;
+
+    os_signal_forget();
+    if (open_session(u, &s, &none) != 0)
+        return;
+    sqlrun_close(u->sql);
+    u->sql = s;
+}
+
 int undump_connect(struct undump *u, struct err *e)
 {
     const struct pgconn_flags *c = &u->o->connection;
@@ -167,9 +189,7 @@ int undump_connect(struct undump *u, struct err *e)
         .wait = c->wait};
     if (c->dbname != NULL && strchr(c->dbname, '=') != NULL)
         u->how.connect.dsn = c->dbname;
-    return sqlrun_open(&u->sql, &u->how,
-                       c->dbname == NULL || strchr(c->dbname, '=') != NULL ? "postgres" : c->dbname,
-                       e);
+    return open_session(u, &u->sql, e);
 }
 
 const struct place_owner *undump_psql_as(struct undump *u)
@@ -189,7 +209,7 @@ static int check_empty(const struct undump *u, struct err *e)
 {
     const struct dump_meta *m = &u->dump.get.meta;
     const struct undump_options *o = u->o;
-    bool known = false;
+    bool tables = false;
 
     if (o->accept_empty || (!o->replace && !o->swap))
         return 0;
@@ -200,11 +220,14 @@ static int check_empty(const struct undump *u, struct err *e)
             continue;
         if (t->rows > 0) /* or not known */
             return 0;
-        known = true;
+        tables = true;
     }
-    if (!known)
+    /* A schema may be one of functions only, and a dump of it was taken as such.  And the way back
+     * is one, however empty it was there. */
+    if (o->schema != NULL && (!tables || strcmp(u->dump.get.public.tag, UNDUMP_SAFETY_TAG) == 0))
         return 0;
-    (void)err_set(e, ERR_REFUSED, "no table in the dump has a row");
+    (void)err_set(e, ERR_REFUSED,
+                  tables ? "no table in the dump has a row" : "the dump holds no table");
     return err_hint(e, "\"walden list\" shows the dumps and their rows. If it shall be empty, say "
                        "--accept-empty.");
 }
@@ -238,8 +261,10 @@ static int restore(struct undump *u, struct err *e)
     if ((u->o->replace || u->o->swap) && undump_pre(u, e) != 0)
         return -1;
     if (u->o->drop_first && undump_has_database(u, u->target, &none)) {
-        if (undump_drop(u, u->target, e) != 0)
+        if (undump_drop(u, u->target, e) != 0) {
+            undump_reopen(u, u->target, e);
             return -1;
+        }
         u->changed = true;
     }
     if (undump_fill(u, e) != 0)

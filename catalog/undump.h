@@ -13,6 +13,9 @@
 #include "repo/dump_job.h"
 #include "sqlrun.h"
 
+/* Of the dump that is taken before a schema is changed. */
+#define UNDUMP_SAFETY_TAG "before-undump"
+
 struct undump_options {
     struct pgconn_flags connection;
     const char *database; /* what it shall be called */
@@ -89,6 +92,9 @@ void undump_free(struct undump *u); /* accepts NULL */
 /* Connects to the server of the dump's job, or the one that the options name. */
 int undump_connect(struct undump *u, struct err *e) __attribute__((warn_unused_result));
 
+/* A new session to clean up in, behind a failure or a signal; without one the old one stays. */
+void undump_session_again(struct undump *u);
+
 /* Who runs psql, which does what the dump says, "\\! COMMAND" as well: when we are root and the
  * repository is another's, who owns it.  A runner says that itself. */
 const struct place_owner *undump_psql_as(struct undump *u);
@@ -120,6 +126,9 @@ void undump_drop_failed(struct undump *u);
 int undump_switch(struct undump *u, struct err *e) __attribute__((warn_unused_result));
 int undump_drop(struct undump *u, const char *name, struct err *e)
     __attribute__((warn_unused_result));
+/* After a failure: lets sessions in again that undump_drop or undump_switch kept out.  In a session
+ * of its own, since a statement may still run in the old one. */
+void undump_reopen(struct undump *u, const char *name, struct err *e);
 /* Rights and settings that stand at the database itself. */
 int undump_properties(struct undump *u, struct err *e) __attribute__((warn_unused_result));
 

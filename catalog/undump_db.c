@@ -218,11 +218,25 @@ int undump_drop(struct undump *u, const char *name, struct err *e)
 {
     char q[SQL_NAME_MAX];
 
-    if (sqlrun_do(u->sql, e, "alter database %s allow_connections false", sql_quoted(q, name)) !=
-            0 ||
-        end_sessions(u, name, e) != 0)
-        return -1;
-    return sqlrun_do(u->sql, e, "drop database %s", sql_quoted(q, name));
+    (void)sql_quoted(q, name);
+    return sqlrun_do(u->sql, e, "alter database %s allow_connections false", q) == 0 &&
+                   end_sessions(u, name, e) == 0
+               ? sqlrun_do(u->sql, e, "drop database %s", q)
+               : -1;
+}
+
+void undump_reopen(struct undump *u, const char *name, struct err *e)
+{
+    char q[SQL_NAME_MAX];
+    struct err why = {0};
+
+    undump_session_again(u);
+    if (sqlrun_do(u->sql, &why, "alter database %s allow_connections true", sql_quoted(q, name)) ==
+        0)
+        return;
+    u->changed = true;
+    (void)err_hint(
+        e, "Open the database again, if it is there: ALTER DATABASE %s ALLOW_CONNECTIONS true", q);
 }
 
 void undump_drop_failed(struct undump *u)
@@ -232,6 +246,7 @@ void undump_drop_failed(struct undump *u)
 
     if (!u->created)
         return;
+    undump_session_again(u);
     if (u->o->keep_failed) {
         msg_note(u->msg, "what was restored stays in database \"%s\"", u->target);
         return;
@@ -275,9 +290,9 @@ int undump_switch(struct undump *u, struct err *e)
     if (has_old && (sqlrun_do(u->sql, e, "alter database %s allow_connections false",
                               sql_quoted(q, u->final)) != 0 ||
                     end_sessions(u, u->final, e) != 0))
-        goto reopen;
+        goto back;
     if (end_sessions(u, u->target, e) != 0 || rename_both(u, has_old, e) != 0)
-        goto reopen;
+        goto back;
     u->created = false; /* it is the real one now */
     memcpy(u->target, u->final, sizeof u->target);
     if (!has_old) {
@@ -291,9 +306,8 @@ int undump_switch(struct undump *u, struct err *e)
         return err_context(e, "the new database is in place, but the old one is left");
     u->old[0] = '\0';
     return 0;
-reopen:
-    if (has_old && sqlrun_do(u->sql, &why, "alter database %s allow_connections true",
-                             sql_quoted(q, u->final)) != 0)
-        (void)err_hint(e, "Open the database again: ALTER DATABASE %s ALLOW_CONNECTIONS true", q);
+back:
+    if (has_old)
+        undump_reopen(u, u->final, e);
     return -1;
 }

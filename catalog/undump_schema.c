@@ -158,7 +158,7 @@ static int safety_dump(struct undump *u, struct err *e)
     buf_init(&pattern, 1024);
     r->msg = u->msg;
     r->settings = u->settings;
-    r->tag = "before-undump";
+    r->tag = UNDUMP_SAFETY_TAG;
     r->accept = true;
     dump_job_init(&r->job, u->dump.item.job);
     r->job.dsn = u->job.dsn;
