@@ -18,17 +18,18 @@ for target in x86_64 aarch64 armv7 armv6; do
     fi
 done
 exits 0 "make repro, packages too, of ${targets[*]}" "$ROOT/cross/repro" --packages "${targets[@]}"
-[[ $OUT =~ from\ nothing\ ([0-9]+).*changed\ ([0-9]+) ]] || BASH_REMATCH=('' 0 1)
+said=$OUT
+[[ $said =~ from\ nothing\ ([0-9]+).*changed\ ([0-9]+) ]] || BASH_REMATCH=('' 0 1)
 note "processor time: ${BASH_REMATCH[1]} s from nothing, ${BASH_REMATCH[2]} s again with nothing changed"
 ok 'what is there is not built again' test $((BASH_REMATCH[2] * 20)) -lt "${BASH_REMATCH[1]}"
-like "$OUT" 'files, the same bytes both times' 'all are the same'
+like "$said" 'files, the same bytes both times' 'all are the same'
 for target in "${targets[@]}"; do
     for f in "build/$target/bin/walden" "build/$target/bin/walden-archive" "build/$target/bin/walden-restore" \
         "build/packages/walden-.*-$target.tar.gz"; do
-        like "$OUT" "^[0-9a-f]{64}  $f\$" "  $f"
+        like "$said" "^[0-9a-f]{64}  $f\$" "  $f"
     done
 done
 for f in packages/walden_.*.deb packages/SHA256SUMS; do
-    like "$OUT" "^[0-9a-f]{64}  build/$f\$" "  build/$f"
+    like "$said" "^[0-9a-f]{64}  build/$f\$" "  build/$f"
 done
 done_testing
