@@ -203,20 +203,20 @@ const struct place_owner *undump_psql_as(struct undump *u)
 
 /* --- doing it --- */
 
-/* A dump that was taken of an emptied database must not take the place of one that is in use.  One
- * schema may: a safety dump is taken before, and is itself put back this way. */
+/* A dump that was taken of an emptied database must not take the place of one that is in use. */
 static int check_empty(const struct undump *u, struct err *e)
 {
     const struct dump_meta *m = &u->dump.get.meta;
     const struct undump_options *o = u->o;
     bool tables = false;
 
-    if (o->accept_empty || (!o->replace && !o->swap))
+    if (o->accept_empty || (!o->replace && !o->swap && o->schema == NULL))
         return 0;
     for (size_t i = 0; i < m->tables.n; i++) {
         const struct dump_table *t = &m->tables.v[i];
 
-        if (t->stream != u->stream)
+        if (t->stream != u->stream ||
+            (o->schema != NULL && strcmp(dump_text(m, t->schema), o->schema) != 0))
             continue;
         if (t->rows > 0) /* or not known */
             return 0;
