@@ -184,6 +184,9 @@ int os_root_at(struct os_root *root, const char *rel, int flags, mode_t mode, in
     *fd = -1;
     if (!os_root_path_ok(rel))
         return bad_path(root, rel, err);
+    /* A FIFO where a file should be must not hold us up, nor a terminal become ours. */
+    if ((flags & (O_PATH | O_DIRECTORY)) == 0)
+        flags |= O_NONBLOCK | O_NOCTTY;
     *fd = open_beneath(root, rel, flags, mode);
     if (*fd >= 0 && (flags & O_CREAT) != 0 && os_root_given(root, *fd, rel, err) != 0) {
         os_drop(fd);

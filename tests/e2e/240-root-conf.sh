@@ -4,6 +4,7 @@
 # the command line of root names is root's own word; and a dump in a repository of another user is read by
 # a psql that is not root.
 # needs: root
+# also: dev
 # timeout: 300
 TEST_ROOT=1
 # shellcheck source=tests/lib.sh

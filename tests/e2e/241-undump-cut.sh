@@ -2,6 +2,7 @@
 # Goal: whatever cuts an exchange of databases short, the one that the application uses can be used again:
 # a session that does not end, a signal while sessions are ended, a drop that the server refuses; and a dump
 # without a table takes nobody's place.
+# also: dev
 # timeout: 300
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -282,6 +282,24 @@ static void test_giving(void)
     os_root_close(&theirs);
 }
 
+/* Where a file of ours is looked for; an open that waits for a writer ends the test by SIGALRM. */
+static void test_fifo(void)
+{
+    struct err err = {0};
+    char path[128];
+    char byte;
+    int fd = -1;
+
+    (void)snprintf(path, sizeof path, "%s/d/fifo", base);
+    OK(mkfifo(path, 0600) == 0, "a FIFO");
+    (void)alarm(10);
+    OK(os_root_at(&root, "d/fifo", O_RDONLY, 0, &fd, &err) == 0 && read(fd, &byte, 1) == 0,
+       "is an empty file, and nothing to wait for");
+    os_drop(&fd);
+    OK(os_root_at(&root, "d/fifo", O_WRONLY, 0, &fd, &err) < 0, "nor a file to write to");
+    (void)alarm(0);
+}
+
 int main(void)
 {
     struct err err = {0};
@@ -312,6 +330,7 @@ int main(void)
     else
         test_fallbacks();
     test_roots();
+    test_fifo();
     test_giving();
     for (const char *const *name = (const char *const[]){"d", "out", "inner", NULL}; *name != NULL;
          name++)
