@@ -52,7 +52,7 @@ static int look_at(void *arg, const char *name, enum os_dir_type type, struct er
         return 0;
     (void)snprintf(data, sizeof data, "/proc/%s/cwd", name);
     /* Whoever looks at a copy that was put aside works in it as well, this program even. */
-    (void)snprintf(lock, sizeof lock, "%s/postmaster.pid", data);
+    (void)snprintf(lock, sizeof lock, "/proc/%.20s/cwd/postmaster.pid", name);
     if (os_stat(lock, &st, &quiet) != 0 || !uses(s, data))
         return 0;
     (void)snprintf(s->who, PLACE_MAX, "a running server (process %s)", name);

@@ -530,7 +530,7 @@ static int take_entry(void *arg, const struct conf_entry *entry, struct err *e)
 }
 
 /* Its text, and whether root may do what it says: what was opened is what is looked at. */
-static int read_file(struct settings *s, char **text, size_t *len, struct err *e)
+static int read_judged(struct settings *s, char **text, size_t *len, struct err *e)
 {
     struct stat st;
     int fd = -1;
@@ -553,7 +553,9 @@ static int load_file(struct settings *s, enum settings_reader reader, bool may_b
     enum conf_flags flags = reader == SETTINGS_HOOK ? CONF_MAIN_ONLY : CONF_ALL;
     char *text = NULL;
     size_t len = 0;
-    int rc = read_file(s, &text, &len, e);
+    /* A hook runs nothing that the file names. */
+    int rc = reader == SETTINGS_HOOK ? os_read_small(s->config, CONF_FILE_MAX, &text, &len, e)
+                                     : read_judged(s, &text, &len, e);
 
     if (rc == OS_ABSENT && may_be_absent) {
         s->config = NULL;
