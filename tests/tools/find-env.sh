@@ -158,6 +158,8 @@ public.split1 99 exactly' "$what: rows are counted, without those of savepoints 
 
 f_forget() {
     local key dir=$SCRATCH/back.data
+    # Nobody could stop it any more without its directory.
+    [ ! -e "$dir/postmaster.pid" ] || pg_stop back
     key=$(grep -oE '/[^ ]*/walden-key\.[0-9a-f]{16}' "$dir/postgresql.auto.conf" 2>/dev/null | head -n 1)
     [ -z "$key" ] || rm -f "$key"
     rm -rf "$dir"
